@@ -1,0 +1,88 @@
+# The short commands. `make help` lists them; the build itself is CMake (see CMakePresets.json).
+
+DEMO := build/release/bin/sluice run examples/changes/changes.yaml
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+.DEFAULT_GOAL := all
+.PHONY: all demo test test-long test-asan test-tsan bench-graph bench-expr format lint clean help \
+        packages
+
+# Configures build/$(1) when needed and builds the targets $(2) there.
+define build
+	@test -f build/$(1)/build.ninja || { echo "sluice: configuring build/$(1)" >&2; \
+	  cmake --preset $(1) >build/.configure.log 2>&1 || \
+	  { cat build/.configure.log >&2; exit 1; }; }
+	@ninja -C build/$(1) -n $(2) 2>/dev/null | grep -q "no work to do" || \
+	  echo "sluice: compiling build/$(1) (minutes the first time, seconds after)" >&2
+	@ninja -C build/$(1) --quiet $(if $(SLUICE_JOBS),-j$(SLUICE_JOBS)) $(2) | \
+	  { grep --line-buffered -v "no work to do" || true; }
+endef
+
+# Fetches and builds the third-party items $(1); CMake looks at build/.third_party for a new place.
+define provide
+	@python3 scripts/third_party.py ensure $(1) >build/.third_party.new
+	@cmp -s build/.third_party.new build/.third_party || \
+	  mv build/.third_party.new build/.third_party
+endef
+
+ENGINE := llama xgrammar model
+TESTED := llama xgrammar model schema_suite mcp_servers pytest
+SANITIZED := $(subst llama,llama_serial,$(TESTED))
+
+packages:
+	@mkdir -p build
+	@scripts/install_packages.sh
+
+all: packages ## build build/release/bin/sluice
+	$(call provide,$(ENGINE))
+	$(call build,release,sluice)
+
+demo: all ## install, fetch, build and run the main job: what changed on this machine
+	@$(DEMO)
+
+test: packages ## build and run every test
+	$(call provide,$(TESTED))
+	$(call build,release,all)
+	@scripts/run_tests.py build/release
+
+test-long: packages ## the same with long fuzzing and many more seeds
+	$(call provide,$(TESTED))
+	$(call build,release,all)
+	@scripts/run_tests.py build/release --long
+
+test-asan: packages ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(call provide,$(SANITIZED))
+	$(call build,asan,all)
+	@scripts/run_tests.py build/asan
+
+test-tsan: packages ## the tests under ThreadSanitizer
+	$(call provide,$(SANITIZED))
+	$(call build,tsan,all)
+	@scripts/run_tests.py build/tsan
+
+bench-graph: packages ## run time per step against oneTBB and LangGraph (see bench/graph/README.md)
+	$(call provide,llama xgrammar bench_python)
+	$(call build,release,sluice bench_graph)
+	@SLUICE_BENCH_PYTHON=$$(sed -n 's/^bench_python=//p' build/.third_party) \
+	  $(firstword $(wildcard bench/graph/run) build/release/bin/bench_graph)
+
+bench-expr: packages ## time per expression (see bench/expr/README.md)
+	$(call provide,llama xgrammar)
+	$(call build,release,bench_expr)
+	@build/release/bin/bench_expr
+
+format: ## format our sources in place
+	@scripts/list_sources.sh | xargs -0 -r clang-format-19 -i
+
+lint: ## check formatting and run clang-tidy over our sources
+	@scripts/list_sources.sh | xargs -0 -r clang-format-19 --dry-run -Werror
+	@test -f build/release/compile_commands.json || cmake --preset release >/dev/null
+	@echo "sluice: clang-tidy over src/ (minutes)" >&2
+	@run-clang-tidy-19 -quiet -p build/release -header-filter='$(CURDIR)/src/.*' '$(CURDIR)/src/.*'
+
+clean: ## remove build/ (the cache outside the checkout stays)
+	@rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14

@@ -1,0 +1,58 @@
+# One static target per folder of src/, from the table in cmake/folders.txt.
+
+# The link targets of third-party code that a folder's own sources need.
+set(third_party_base fmt::fmt spdlog::spdlog)
+set(third_party_data re2::re2 OpenSSL::Crypto xxhash::xxhash hwy::hwy)
+set(third_party_plan fyaml::fyaml)
+set(third_party_journal SQLite::SQLite3)
+set(third_party_models CURL::libcurl)
+set(third_party_engine llama::llama llama::jinja xgrammar::xgrammar)
+set(third_party_tools SQLite::SQLite3 ZLIB::ZLIB CURL::libcurl Boost::headers)
+set(third_party_host Boost::headers)
+set(third_party_serve Boost::headers OpenSSL::SSL)
+set(third_party_cli CLI11::CLI11 Boost::headers)
+
+# All .cpp files of a directory and of the directories one level below it.
+function(sluice_glob out directory)
+  file(GLOB found CONFIGURE_DEPENDS "${directory}/*.cpp" "${directory}/*/*.cpp")
+  set(${out} ${found} PARENT_SCOPE)
+endfunction()
+
+# sluice_library(folder DEPS a b): target sluice_<folder> from src/<folder>. A folder that has no
+# sources yet (or headers only) becomes an INTERFACE target, so that the others still configure.
+function(sluice_library folder)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPS")
+  set(target sluice_${folder})
+  sluice_glob(sources "${PROJECT_SOURCE_DIR}/src/${folder}")
+  list(FILTER sources EXCLUDE REGEX "/src/cli/main\\.cpp$")
+  list(TRANSFORM arg_DEPS PREPEND sluice_)
+  set(links sluice_flags ${arg_DEPS} ${third_party_${folder}})
+  if(sources)
+    add_library(${target} STATIC ${sources})
+    target_link_libraries(${target} PUBLIC ${links})
+  else()
+    add_library(${target} INTERFACE)
+    target_link_libraries(${target} INTERFACE ${links})
+  endif()
+endfunction()
+
+# Defines the targets of every folder in cmake/folders.txt and sets SLUICE_FOLDERS.
+function(sluice_libraries)
+  set(table "${PROJECT_SOURCE_DIR}/cmake/folders.txt")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${table}")
+  file(STRINGS "${table}" lines REGEX "^[a-z]")
+  foreach(line IN LISTS lines)
+    string(REGEX MATCH "^([a-z]+):(.*)$" matched "${line}")
+    set(folder ${CMAKE_MATCH_1})
+    separate_arguments(deps UNIX_COMMAND "${CMAKE_MATCH_2}")
+    list(APPEND folders ${folder})
+    if(NOT SLUICE_WITH_ENGINE)
+      list(REMOVE_ITEM deps engine)
+      if(folder STREQUAL "engine")
+        continue()
+      endif()
+    endif()
+    sluice_library(${folder} DEPS ${deps})
+  endforeach()
+  set(SLUICE_FOLDERS ${folders} PARENT_SCOPE)
+endfunction()

@@ -1,0 +1,81 @@
+# tests/<folder>/*.cpp -> executable test_<folder>, one ctest entry each.
+find_package(GTest REQUIRED)
+
+# Sanitizers name functions, and so find their suppressions, only with a symbolizer.
+find_program(SLUICE_SYMBOLIZER NAMES llvm-symbolizer-19 llvm-symbolizer)
+set(symbolizer "")
+if(SLUICE_SYMBOLIZER)
+  set(symbolizer ":external_symbolizer_path=${SLUICE_SYMBOLIZER}")
+endif()
+set(sanitizers ${PROJECT_SOURCE_DIR}/tests/sanitizers)
+
+# What a test may need from outside, handed over by ctest.
+set(SLUICE_TEST_ENVIRONMENT
+  "SLUICE_SOURCE_DIR=${PROJECT_SOURCE_DIR}"
+  "SLUICE_BIN=${SLUICE_BIN_DIR}/sluice"
+  "SLUICE_TEST_MODEL=${SLUICE_THIRD_PARTY_model}"
+  "SLUICE_SCHEMA_SUITE=${SLUICE_THIRD_PARTY_schema_suite}"
+  "SLUICE_MCP_SERVERS=${SLUICE_THIRD_PARTY_mcp_servers}"
+  "ASAN_OPTIONS=detect_stack_use_after_return=1${symbolizer}"
+  "LSAN_OPTIONS=suppressions=${sanitizers}/lsan.supp:print_suppressions=0"
+  "UBSAN_OPTIONS=print_stacktrace=1${symbolizer}"
+  "TSAN_OPTIONS=suppressions=${sanitizers}/tsan.supp:halt_on_error=1${symbolizer}")
+set(SLUICE_TEST_RESULTS ${CMAKE_BINARY_DIR}/test-results)
+
+# Seconds before ctest kills a test executable; sanitizers are slower.
+set(SLUICE_TEST_TIMEOUT 300)
+if(SLUICE_SANITIZER)
+  set(SLUICE_TEST_TIMEOUT 1500)
+endif()
+
+# One ctest entry with the environment above; `make test` counts the cases in its XML results.
+function(sluice_add_test name)
+  add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${SLUICE_TEST_TIMEOUT}
+    ENVIRONMENT "${SLUICE_TEST_ENVIRONMENT};GTEST_OUTPUT=xml:${SLUICE_TEST_RESULTS}/${name}.xml")
+endfunction()
+
+# A test folder that mirrors a folder of src/ links that; any other links all of them.
+function(sluice_test folder)
+  sluice_glob(sources "${PROJECT_SOURCE_DIR}/tests/${folder}")
+  if(NOT sources)
+    return()
+  endif()
+  if(folder IN_LIST SLUICE_FOLDERS AND TARGET sluice_${folder})
+    set(links sluice_${folder})
+  else()
+    set(links ${SLUICE_FOLDERS})
+    if(NOT SLUICE_WITH_ENGINE)
+      list(REMOVE_ITEM links engine)
+    endif()
+    list(TRANSFORM links PREPEND sluice_)
+  endif()
+  add_executable(test_${folder} ${sources})
+  target_include_directories(test_${folder} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(test_${folder} PRIVATE ${links} GTest::gmock GTest::gtest GTest::gtest_main)
+  sluice_add_test(${folder} test_${folder} --gtest_brief=1)
+endfunction()
+
+file(GLOB folders CONFIGURE_DEPENDS LIST_DIRECTORIES true RELATIVE ${PROJECT_SOURCE_DIR}/tests
+     "${PROJECT_SOURCE_DIR}/tests/*")
+foreach(folder IN LISTS folders)
+  if(IS_DIRECTORY ${PROJECT_SOURCE_DIR}/tests/${folder})
+    sluice_test(${folder})
+  endif()
+endforeach()
+
+# The checks over our own sources.
+sluice_add_test(tidy ${SLUICE_PYTHON} tests/tidy/test_check_sources.py
+                ${SLUICE_TEST_RESULTS}/tidy.xml)
+
+# The scripts that fetch and build third-party code.
+sluice_add_test(setup ${SLUICE_PYTHON} tests/setup/test_third_party.py
+                ${SLUICE_TEST_RESULTS}/setup.xml)
+
+# pytest with the real binary, the real model and real servers.
+file(GLOB e2e CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/e2e/test_*.py")
+if(e2e AND TARGET sluice)
+  sluice_add_test(e2e ${SLUICE_THIRD_PARTY_pytest} -m pytest tests/e2e -q -p no:cacheprovider
+                  --junitxml=${SLUICE_TEST_RESULTS}/e2e.xml)
+  set_tests_properties(e2e PROPERTIES RUN_SERIAL ON)
+endif()

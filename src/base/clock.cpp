@@ -1,0 +1,30 @@
+#include "base/clock.h"
+
+#include <chrono>
+
+namespace sluice {
+namespace {
+
+class SystemClock final : public Clock {
+ public:
+  SteadyNs steady_ns() const override {
+    return nanoseconds(std::chrono::steady_clock::now().time_since_epoch());
+  }
+  WallNs wall_ns() const override {
+    return nanoseconds(std::chrono::system_clock::now().time_since_epoch());
+  }
+
+ private:
+  static std::int64_t nanoseconds(auto duration) {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count();
+  }
+};
+
+}  // namespace
+
+const Clock& system_clock() {
+  static const SystemClock clock;
+  return clock;
+}
+
+}  // namespace sluice

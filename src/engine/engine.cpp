@@ -1,0 +1,113 @@
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+#include <llama.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <future>
+#include <thread>
+
+#include "engine/engine_instance.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::uint32_t kMostContext = 8192;      // unless asked for
+constexpr std::uint32_t kCellsPerRequest = 768;   // what a request needs on average, by default
+constexpr std::uint64_t kPoolBytes = std::uint64_t{1} << 30;  // of the pool chosen by default
+
+std::uint64_t meta_number(const llama_model* model, const std::string& key) {
+  std::array<char, 64> text{};
+  if (llama_model_meta_val_str(model, key.c_str(), text.data(), text.size()) < 0) return 0;
+  return std::strtoull(text.data(), nullptr, 10);
+}
+
+std::string meta_text(const llama_model* model, const char* key) {
+  std::array<char, 256> text{};
+  if (llama_model_meta_val_str(model, key, text.data(), text.size()) < 0) return {};
+  return text.data();
+}
+
+// Bytes of keys and values of one token in all layers, as 16-bit numbers.
+std::uint64_t cell_bytes(const llama_model* model) {
+  std::string arch = meta_text(model, "general.architecture");
+  auto heads = static_cast<std::uint64_t>(std::max(1, llama_model_n_head(model)));
+  auto width = static_cast<std::uint64_t>(llama_model_n_embd(model)) / heads;
+  std::uint64_t key = meta_number(model, arch + ".attention.key_length");
+  std::uint64_t value = meta_number(model, arch + ".attention.value_length");
+  auto layers = static_cast<std::uint64_t>(llama_model_n_layer(model));
+  auto kv_heads = static_cast<std::uint64_t>(std::max(1, llama_model_n_head_kv(model)));
+  return layers * kv_heads * ((key ? key : width) + (value ? value : width)) * 2;
+}
+
+void choose_sizes(EngineOptions& options, const llama_model* model) {
+  auto trained = static_cast<std::uint32_t>(std::max(256, llama_model_n_ctx_train(model)));
+  options.threads = options.threads ? options.threads
+                                    : std::max(1U, std::thread::hardware_concurrency());
+  options.max_running = std::clamp(options.max_running, 1U, 200U);
+  options.batch_tokens = std::clamp(options.batch_tokens, 32U, 8192U);
+  if (options.context_tokens == 0) options.context_tokens = std::min(trained, kMostContext);
+  options.context_tokens = std::max(options.context_tokens, 16U);
+  if (options.pool_tokens == 0) {
+    std::uint64_t fits = kPoolBytes / std::max<std::uint64_t>(1, cell_bytes(model));
+    std::uint64_t wish = std::uint64_t{options.max_running} * kCellsPerRequest;
+    options.pool_tokens = static_cast<std::uint32_t>(std::min(wish, fits));
+  }
+  options.pool_tokens = std::max(options.pool_tokens, options.context_tokens);
+  options.batch_tokens = std::max(options.batch_tokens, options.max_running);
+  if (!options.clock) options.clock = &system_clock();
+}
+
+ModelInfo describe_model(const EngineOptions& options, const llama_model* model,
+                         bool has_template) {
+  std::string name = meta_text(model, "general.name");
+  if (name.empty()) name = options.file.stem().string();
+  std::array<char, 128> kind{};
+  llama_model_desc(model, kind.data(), kind.size());
+  ModelInfo info;
+  info.id = options.id;
+  info.description = fmt::format("{} ({}), {} tokens", name, kind.data(), options.context_tokens);
+  info.context_tokens = options.context_tokens;
+  info.embedded = true;
+  info.has_chat_template = has_template;
+  info.can_embed = true;
+  return info;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ModelInstance>> open_engine(const EngineOptions& options) {
+  if (auto checked = check_gguf(options.file); !checked) return std::unexpected(checked.error());
+  auto hash = std::async(std::launch::async, hash_file, options.file);
+  auto model = load_model(options.file);
+  if (!model) return std::unexpected(model.error());
+  EngineInstance::Parts parts;
+  parts.options = options;
+  choose_sizes(parts.options, model->get());
+  parts.vocabulary = std::make_unique<Vocabulary>(model->get());
+  if (const char* source = llama_model_chat_template(model->get(), nullptr)) {
+    auto parsed = ChatTemplate::parse(source, parts.vocabulary->begin_text(),
+                                      parts.vocabulary->end_text());
+    if (!parsed) return std::unexpected(parsed.error());
+    parts.chat_template = std::move(*parsed);
+  }
+  parts.info = describe_model(parts.options, model->get(), parts.chat_template.has_value());
+  parts.can_share = !llama_model_is_recurrent(model->get()) && !llama_model_is_hybrid(model->get());
+  parts.model = std::move(*model);
+  auto digest = hash.get();
+  if (!digest) return std::unexpected(digest.error());
+  parts.info.file_hash = *digest;
+  auto engine = std::make_unique<EngineInstance>(std::move(parts));
+  if (auto started = engine->start(); !started) return std::unexpected(started.error());
+  return engine;
+}
+
+std::optional<EngineStats> engine_stats(const ModelInstance& instance) {
+  const auto* engine = dynamic_cast<const EngineInstance*>(&instance);
+  if (!engine) return std::nullopt;
+  return engine->stats();
+}
+
+}  // namespace sluice

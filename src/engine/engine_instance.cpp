@@ -1,0 +1,214 @@
+#include "engine/engine_instance.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+
+namespace sluice {
+namespace {
+
+Error shut_down() { return {ErrorCode::kCancelled, "the model instance was shut down"}; }
+Error cancelled() { return {ErrorCode::kCancelled, "the request was cancelled"}; }
+
+}  // namespace
+
+EngineInstance::EngineInstance(Parts parts)
+    : parts_(std::move(parts)),
+      preparer_(*parts_.vocabulary, parts_.chat_template ? &*parts_.chat_template : nullptr,
+                parts_.options.context_tokens, parts_.options.deterministic),
+      embedder_(parts_.model.get(), *parts_.vocabulary, parts_.options.context_tokens,
+                parts_.options.threads) {}
+
+EngineInstance::~EngineInstance() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  queue_changed_.notify_all();
+  inbox_changed_.notify_all();
+  if (preparing_.joinable()) preparing_.join();
+  if (decoding_.joinable()) decoding_.join();
+}
+
+Result<void> EngineInstance::start() {
+  auto made = lane(parts_.options.deterministic);
+  if (!made) return std::unexpected(made.error());
+  preparing_ = std::thread([this] { prepare_loop(); });
+  decoding_ = std::thread([this] { decode_loop(); });
+  return {};
+}
+
+RequestId EngineInstance::submit(ModelRequest request, ModelCallbacks callbacks) {
+  SteadyNs now = now_ns();
+  std::int64_t priority = request.hints.priority;
+  std::lock_guard lock(mutex_);
+  RequestId id = next_id_++;
+  bool refused = open_.size() >= parts_.options.queue_limit;
+  open_.insert(id);
+  QueueKey key{refused ? std::numeric_limits<std::int64_t>::min() : -priority, id};
+  queue_keys_[id] = key;
+  queue_.emplace(key, Queued{std::move(request), std::move(callbacks), now, refused});
+  queue_changed_.notify_one();
+  return id;
+}
+
+void EngineInstance::cancel(RequestId id) {
+  std::lock_guard lock(mutex_);
+  if (!open_.contains(id)) return;
+  cancelled_.insert(id);
+  queue_changed_.notify_one();
+  inbox_changed_.notify_one();
+}
+
+void EngineInstance::release(std::string_view program) {
+  std::lock_guard lock(mutex_);
+  released_.emplace_back(program);
+  inbox_changed_.notify_one();
+}
+
+Result<std::vector<std::vector<float>>> EngineInstance::embed(
+    const std::vector<std::string>& texts) {
+  return embedder_.embed(texts);
+}
+
+Result<std::size_t> EngineInstance::count_tokens(std::string_view text) {
+  return parts_.vocabulary->count(text);
+}
+
+EngineStats EngineInstance::stats() const {
+  std::lock_guard lock(mutex_);
+  return {.prefill_tokens = counters_.prefill_tokens,
+          .shared_tokens = counters_.shared_tokens,
+          .decode_tokens = counters_.decode_tokens,
+          .batches = counters_.batches,
+          .running = running_,
+          .waiting = static_cast<std::uint32_t>(open_.size()) - running_};
+}
+
+void EngineInstance::ended(RequestId id) {
+  std::lock_guard lock(mutex_);
+  open_.erase(id);
+  cancelled_.erase(id);
+}
+
+void EngineInstance::end_queued(RequestId id, Queued& queued, Error error) {
+  if (queued.callbacks.on_end) queued.callbacks.on_end(std::unexpected(std::move(error)));
+  ended(id);
+}
+
+void EngineInstance::prepare_one(RequestId id, Queued queued) {
+  if (queued.refused) {
+    end_queued(id, queued,
+               Error(ErrorCode::kModelOverloaded,
+                     fmt::format("the queue of model {} holds its limit of {} requests",
+                                 parts_.info.id, parts_.options.queue_limit)));
+    return;
+  }
+  auto prepared = preparer_.prepare(queued.request, id, queued.callbacks, queued.arrived_ns);
+  if (!prepared) {
+    end_queued(id, queued, prepared.error());
+    return;
+  }
+  auto generation = std::make_unique<Generation>(std::move(*prepared));
+  std::lock_guard lock(mutex_);
+  inbox_.push_back(std::move(generation));
+  inbox_changed_.notify_one();
+}
+
+void EngineInstance::prepare_loop() {
+  while (true) {
+    std::unique_lock lock(mutex_);
+    queue_changed_.wait(lock, [&] { return stop_ || !queue_.empty(); });
+    if (queue_.empty()) break;  // stopped
+    auto next = queue_.begin();
+    for (RequestId id : cancelled_) {
+      auto found = queue_keys_.find(id);
+      if (found != queue_keys_.end()) next = queue_.find(found->second);
+    }
+    RequestId id = next->first.second;
+    Queued queued = std::move(next->second);
+    queue_.erase(next);
+    queue_keys_.erase(id);
+    bool drop = cancelled_.contains(id);
+    lock.unlock();
+    if (stop_) {
+      end_queued(id, queued, shut_down());
+    } else if (drop) {
+      end_queued(id, queued, cancelled());
+    } else {
+      prepare_one(id, std::move(queued));
+    }
+  }
+  std::lock_guard lock(mutex_);
+  preparing_done_ = true;
+  inbox_changed_.notify_one();
+}
+
+Result<Lane*> EngineInstance::lane(bool deterministic) {
+  std::unique_ptr<Lane>& lane = deterministic ? deterministic_lane_ : shared_lane_;
+  if (lane) return lane.get();
+  const EngineOptions& options = parts_.options;
+  LaneOptions shape{.pool_tokens = deterministic ? options.context_tokens : options.pool_tokens,
+                    .batch_tokens = options.batch_tokens,
+                    .max_running = deterministic ? 1 : options.max_running,
+                    .threads = options.threads,
+                    .share = !deterministic && parts_.can_share,
+                    .stop = &stop_};
+  auto opened = Lane::open(parts_.model.get(), *parts_.vocabulary, shape, counters_,
+                           [this](RequestId id) { ended(id); });
+  if (!opened) return std::unexpected(opened.error());
+  lane = std::move(*opened);
+  return lane.get();
+}
+
+void EngineInstance::place(std::unique_ptr<Generation> request) {
+  auto found = lane(request->view().deterministic);
+  if (found) {
+    (*found)->add(std::move(request));
+    return;
+  }
+  request->end(std::unexpected(found.error()));
+  ended(request->view().id);
+}
+
+// Waits for work; false when the instance stops.
+bool EngineInstance::take_inbox() {
+  auto idle = [](const std::unique_ptr<Lane>& lane) { return !lane || lane->empty(); };
+  auto count = [](const std::unique_ptr<Lane>& lane) { return lane ? lane->running() : 0; };
+  std::unique_lock lock(mutex_);
+  running_ = count(shared_lane_) + count(deterministic_lane_);
+  if (idle(shared_lane_) && idle(deterministic_lane_)) {
+    inbox_changed_.wait(lock, [&] { return stop_ || !inbox_.empty() || !released_.empty(); });
+  }
+  auto inbox = std::exchange(inbox_, {});
+  auto released = std::exchange(released_, {});
+  std::vector<RequestId> cancels(cancelled_.begin(), cancelled_.end());
+  lock.unlock();
+  for (auto& request : inbox) place(std::move(request));
+  for (RequestId id : cancels) {
+    if (shared_lane_ && shared_lane_->cancel(id)) continue;
+    if (deterministic_lane_) deterministic_lane_->cancel(id);
+  }
+  for (const std::string& program : released) {
+    if (shared_lane_) shared_lane_->release(program);
+  }
+  return !stop_;
+}
+
+void EngineInstance::decode_loop() {
+  while (take_inbox()) {
+    if (shared_lane_) shared_lane_->step(now_ns());
+    if (deterministic_lane_) deterministic_lane_->step(now_ns());
+  }
+  std::unique_lock lock(mutex_);
+  inbox_changed_.wait(lock, [&] { return preparing_done_; });  // nothing more arrives
+  lock.unlock();
+  for (auto& request : std::exchange(inbox_, {})) {
+    request->end(std::unexpected(shut_down()));
+    ended(request->view().id);
+  }
+  if (shared_lane_) shared_lane_->end_all(shut_down());
+  if (deterministic_lane_) deterministic_lane_->end_all(shut_down());
+}
+
+}  // namespace sluice

@@ -1,0 +1,132 @@
+#include "engine/grammar.h"
+
+#include <dlpack/dlpack.h>
+#include <fmt/format.h>
+#include <xgrammar/xgrammar.h>
+
+#include <algorithm>
+#include <exception>
+#include <mutex>
+
+#include "base/log.h"
+#include "data/json.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::int64_t kCacheBytes = std::int64_t{256} << 20;
+
+}  // namespace
+
+struct Grammar::Impl {
+  xgrammar::GrammarMatcher matcher;
+  const std::vector<Token>* end_tokens;
+  std::vector<std::int32_t> words;
+  bool filled = false;
+
+  Impl(const xgrammar::CompiledGrammar& compiled, const Vocabulary& vocabulary)
+      : matcher(compiled), end_tokens(&vocabulary.end_tokens()), words(vocabulary.size() / 32 + 1) {
+    words.resize(static_cast<std::size_t>(
+        xgrammar::GetBitmaskSize(static_cast<int>(vocabulary.size()))));
+  }
+
+  void fill() {
+    if (filled) return;
+    auto size = static_cast<std::int64_t>(words.size());
+    DLTensor tensor{};
+    tensor.data = words.data();
+    tensor.device = {kDLCPU, 0};
+    tensor.ndim = 1;
+    tensor.dtype = xgrammar::GetBitmaskDLType();
+    tensor.shape = &size;
+    if (!matcher.FillNextTokenBitmask(&tensor)) std::ranges::fill(words, -1);
+    filled = true;
+  }
+};
+
+Grammar::Grammar(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Grammar::Grammar(Grammar&&) noexcept = default;
+Grammar& Grammar::operator=(Grammar&&) noexcept = default;
+Grammar::~Grammar() = default;
+
+TokenMask Grammar::mask() {
+  impl_->fill();
+  return impl_->words;
+}
+
+bool Grammar::accept(Token token) {
+  impl_->filled = false;
+  return impl_->matcher.AcceptToken(token);
+}
+
+bool Grammar::complete() const {
+  return impl_->matcher.IsTerminated() || impl_->matcher.IsCompleted();
+}
+
+bool Grammar::finished() {
+  if (impl_->matcher.IsTerminated()) return true;
+  if (!impl_->matcher.IsCompleted()) return false;
+  impl_->fill();
+  std::vector<std::int32_t> rest = impl_->words;
+  for (Token token : *impl_->end_tokens) {
+    auto at = static_cast<std::size_t>(token);
+    rest[at / 32] &= ~static_cast<std::int32_t>(1U << (at % 32));
+  }
+  return std::ranges::all_of(rest, [](std::int32_t word) { return word == 0; });
+}
+
+struct GrammarCache::Impl {
+  const Vocabulary& vocabulary;
+  std::mutex mutex;
+  xgrammar::GrammarCompiler compiler;
+
+  static xgrammar::TokenizerInfo tokens(const Vocabulary& vocabulary) {
+    return {vocabulary.all_bytes(), xgrammar::VocabType::RAW,
+            static_cast<int>(vocabulary.size()), vocabulary.end_tokens()};
+  }
+
+  explicit Impl(const Vocabulary& words)
+      : vocabulary(words), compiler(tokens(words), 1, true, kCacheBytes) {}
+
+  xgrammar::CompiledGrammar compile_json(const Value& schema) {
+    std::lock_guard lock(mutex);
+    try {
+      std::string text = to_json(schema, {.indent = 0, .redact_secrets = false});
+      return compiler.CompileJSONSchema(text, false);
+    } catch (const std::exception& e) {
+      log(LogLevel::kWarning,
+          fmt::format("decoding enforces only that the output is JSON; the schema is checked "
+                      "afterwards, because it cannot be compiled to a grammar: {}",
+                      e.what()));
+      return compiler.CompileBuiltinJSONGrammar();
+    }
+  }
+};
+
+GrammarCache::GrammarCache(const Vocabulary& vocabulary)
+    : impl_(std::make_unique<Impl>(vocabulary)) {}
+GrammarCache::~GrammarCache() = default;
+
+Result<Grammar> GrammarCache::json(const Value& schema) {
+  try {
+    return Grammar(std::make_unique<Grammar::Impl>(impl_->compile_json(schema),
+                                                   impl_->vocabulary));
+  } catch (const std::exception& e) {
+    return fail(ErrorCode::kDecodeFailed, fmt::format("the output grammar failed: {}", e.what()));
+  }
+}
+
+Result<Grammar> GrammarCache::regex(const std::string& pattern) {
+  try {
+    std::lock_guard lock(impl_->mutex);
+    return Grammar(std::make_unique<Grammar::Impl>(impl_->compiler.CompileRegex(pattern),
+                                                   impl_->vocabulary));
+  } catch (const std::exception& e) {
+    return fail(ErrorCode::kValueInvalid,
+                fmt::format("the regular expression of the output cannot be enforced while "
+                            "decoding: {}",
+                            e.what()));
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,82 @@
+#include "engine/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace sluice {
+namespace {
+
+Token best_token(std::span<const float> logits, TokenMask mask) {
+  Token best = -1;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    if (!allowed(mask, i)) continue;
+    if (best < 0 || logits[i] > logits[static_cast<std::size_t>(best)]) {
+      best = static_cast<Token>(i);
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+Sampler::Sampler(const Sampling& sampling, std::uint64_t seed)
+    : temperature_(sampling.temperature), top_p_(sampling.top_p), random_(seed) {}
+
+Token Sampler::pick(std::span<const float> logits, TokenMask mask) {
+  Token best = best_token(logits, mask);
+  if (best < 0 || temperature_ <= 0) return best;
+  double best_logit = logits[static_cast<std::size_t>(best)];
+  // Beyond 40 temperatures below the best a token has less than 1e-17 of its weight.
+  double floor = best_logit - 40 * temperature_;
+  candidates_.clear();
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    if (logits[i] >= floor && allowed(mask, i)) {
+      candidates_.push_back({logits[i], static_cast<Token>(i)});
+    }
+  }
+  auto weight = [&](const Candidate& c) { return std::exp((c.logit - best_logit) / temperature_); };
+  double total = 0;
+  for (const Candidate& c : candidates_) total += weight(c);
+  if (top_p_ < 1) {
+    std::ranges::sort(candidates_, [](const Candidate& a, const Candidate& b) {
+      return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+    });
+    double kept = 0;
+    std::size_t count = 0;
+    while (count < candidates_.size() && (count == 0 || kept < top_p_ * total)) {
+      kept += weight(candidates_[count++]);
+    }
+    candidates_.resize(count);
+    total = kept;
+  }
+  double left = random_.unit() * total;
+  for (const Candidate& c : candidates_) {
+    left -= weight(c);
+    if (left < 0) return c.token;
+  }
+  return candidates_.back().token;
+}
+
+Logprobs logprobs(std::span<const float> logits, Token token, std::size_t top) {
+  double most = *std::ranges::max_element(logits);
+  double sum = 0;
+  for (float logit : logits) sum += std::exp(logit - most);
+  double log_sum = most + std::log(sum);
+  Logprobs out;
+  out.chosen = logits[static_cast<std::size_t>(token)] - log_sum;
+  std::vector<Token> order(logits.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Token>(i);
+  top = std::min(top, order.size());
+  auto end = order.begin() + static_cast<std::ptrdiff_t>(top);
+  std::partial_sort(order.begin(), end, order.end(), [&](Token a, Token b) {
+    float x = logits[static_cast<std::size_t>(a)];
+    float y = logits[static_cast<std::size_t>(b)];
+    return x != y ? x > y : a < b;
+  });
+  for (auto it = order.begin(); it != end; ++it) {
+    out.top.emplace_back(*it, logits[static_cast<std::size_t>(*it)] - log_sum);
+  }
+  return out;
+}
+
+}  // namespace sluice

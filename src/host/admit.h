@@ -1,0 +1,22 @@
+// Admission of a plan that a step produced: nothing of it runs before all of it was checked against
+// what its parent allows. Pure but for the scope it adds; the run's thread only.
+#pragma once
+
+#include "base/error.h"
+#include "host/resources.h"
+#include "plan/physical.h"
+#include "runtime/effect.h"
+
+namespace sluice {
+
+struct AdmittedPlan {
+  PhysicalPlanPtr plan;
+  const PlanScope* scope = nullptr;
+};
+
+// kPlanRejected with every finding. `parent` is the scope of the step that runs it; `request.plan`
+// and `request.args` hold no spilled values.
+Result<AdmittedPlan> admit_plan(const AdmitPlan& request, const PlanScope& parent,
+                                Resources& resources);
+
+}  // namespace sluice

@@ -1,0 +1,41 @@
+// Model calls: a step's bound `with` becomes a ModelRequest, the reply becomes the step's output or
+// a wish for tools. Pure; any thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "host/call_outcome.h"
+#include "plan/tool_spec.h"
+#include "runtime/effect.h"
+#include "schedule/model_request.h"
+
+namespace sluice {
+
+// What a plan's `models` section says about requests to one model.
+struct ModelDefaults {
+  Value sampling;  // an object or null
+  bool deterministic = false;
+  std::int64_t timeout_ms = 0;
+};
+
+// A tool function that a step offers to its model. Models know it by a name of letters, digits, _
+// and -: `db.query` is db__query there.
+struct OfferedTool {
+  std::string wire_name;
+  std::string tool;
+  const FunctionSpec* spec = nullptr;
+};
+std::string wire_tool_name(std::string_view tool, std::string_view function);
+
+inline constexpr std::uint32_t kDefaultTurns = 8;
+
+Result<ModelRequest> make_model_request(const StartCall& start, const ModelDefaults& defaults,
+                                        std::span<const OfferedTool> offered,
+                                        std::string_view run_id);
+CallOutcome model_outcome(const StartCall& start, Result<ModelReply> reply);
+
+}  // namespace sluice

@@ -1,0 +1,56 @@
+// The calls of one run that have not ended, as the Asio host sees them. The run's thread only.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+
+#include "data/hash.h"
+#include "host/plan_scope.h"
+#include "runtime/effect.h"
+#include "schedule/model_instance.h"
+#include "tools/tool.h"
+
+namespace sluice {
+
+// What a step calls, found once per plan.
+struct StepTarget {
+  const PlanScope* scope = nullptr;
+  ToolEntry* tool = nullptr;
+  const FunctionSpec* function = nullptr;
+  ModelEntry* model = nullptr;
+};
+
+struct HostCall {
+  StartCall start;  // its values loaded
+  StepTarget target;
+  Tool* tool = nullptr;  // that it went to
+  std::uint64_t tool_call = 0;
+  ModelInstance* model = nullptr;
+  RequestId request = 0;
+  std::unique_ptr<boost::asio::steady_timer> timer;  // time limit of a model call
+  std::int64_t timeout_ms = 0;
+  bool timed_out = false;
+  bool ended = false;  // its end is on the way to the inbox
+  std::uint32_t credit = kStreamCredit;  // items before it pauses
+  bool paused = false;
+  std::optional<Hash256> cache_key;      // where its output is to be kept
+};
+using HostCallPtr = std::shared_ptr<HostCall>;
+
+struct CallRefHash {
+  std::size_t operator()(const CallRef& ref) const {
+    std::uint64_t a = (std::uint64_t{ref.task.frame} << 32) | ref.task.step;
+    std::uint64_t b = (std::uint64_t{ref.task.item} << 32) | (std::uint64_t{ref.round} << 16) |
+                      ref.attempt;
+    std::uint64_t c = (std::uint64_t{ref.turn} << 16) | ref.call;
+    std::uint64_t mixed = (a * 0x9E3779B97F4A7C15ULL) ^ (b * 0xC2B2AE3D27D4EB4FULL) ^ c;
+    return static_cast<std::size_t>(mixed ^ (mixed >> 29));
+  }
+};
+using HostCalls = std::unordered_map<CallRef, HostCallPtr, CallRefHash>;
+
+}  // namespace sluice

@@ -1,0 +1,223 @@
+#include "host/resources.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "data/json.h"
+#include "engine/engine.h"
+#include "host/function_settings.h"
+#include "models/openai_client.h"
+#include "plan/duration.h"
+
+namespace sluice {
+namespace {
+
+std::string text_setting(const Value& settings, std::string_view key) {
+  const Value* value = settings.find(key);
+  return value != nullptr && value->is_string() ? std::string(value->as_string()) : "";
+}
+
+// Equal text for equal settings, so that a sub-plan shares what its parent has opened.
+std::string settings_key(const NamedSettings& named) {
+  return fmt::format("{} {} {}", named.id, named.kind, canonical_json(named.settings));
+}
+
+ModelDefaults defaults_of(const Value& settings) {
+  ModelDefaults defaults;
+  if (const Value* sampling = settings.find("sampling")) defaults.sampling = *sampling;
+  const Value* deterministic = settings.find("deterministic");
+  defaults.deterministic =
+      deterministic != nullptr && deterministic->is_bool() && deterministic->as_bool();
+  if (auto ms = parse_duration_ms(text_setting(settings, "timeout"))) defaults.timeout_ms = *ms;
+  return defaults;
+}
+
+// An error about the named thing, at its place in the plan.
+std::unexpected<Error> about(const NamedSettings& named, std::string_view what, const Error& cause) {
+  return std::unexpected(Error(cause.code(), fmt::format("{} {}: {}", what, named.id, cause.message()),
+                               named.pos));
+}
+
+}  // namespace
+
+Resources::Resources(ResourceOptions options, ToolEnvironment environment)
+    : options_(std::move(options)), environment_(std::move(environment)) {
+  secret_sources_.work_dir = environment_.work_dir;
+}
+Resources::~Resources() = default;
+
+Result<void> Resources::open_tools(const PlanPtr& plan) { return open_scope(plan, nullptr); }
+
+Result<void> Resources::open_scope(const PlanPtr& plan, const PlanScope* parent) {
+  auto [found, is_new] = scopes_.try_emplace(plan.get());
+  if (!is_new) return {};
+  plans_.push_back(plan);
+  found->second = std::make_unique<PlanScope>(plan, parent);
+  PlanScope& scope = *found->second;
+  for (const NamedSettings& named : plan->tools) {
+    auto entry = open_named_tool(named);
+    if (!entry) return std::unexpected(entry.error());
+    scope.add_tool(named.id, *entry);
+  }
+  note_models(scope, *plan);
+  for (const auto& [id, inner] : plan->plans) {
+    if (inner == nullptr) continue;
+    if (auto opened = open_scope(inner, &scope); !opened) return opened;
+  }
+  return {};
+}
+
+void Resources::note_models(PlanScope& scope, const Plan& plan) {
+  std::set<std::string> ids;
+  for (const Step& step : plan.steps) {
+    if (step.op == OperatorKind::kLlm) ids.insert(step.target);
+    if (step.limits) ids.insert(step.limits->models.begin(), step.limits->models.end());
+  }
+  for (const std::string& id : ids) wanted_models_.push_back({&scope, id, plan.find_model(id)});
+}
+
+Result<ToolEntry*> Resources::open_named_tool(const NamedSettings& named) {
+  ToolEntry*& known = tools_by_settings_[settings_key(named)];
+  if (known != nullptr) return known;
+  auto settings =
+      resolve_secrets(named.settings, fmt::format("tool {}", named.id), secret_sources_, redactor_);
+  if (!settings) return std::unexpected(settings.error().with_pos(named.pos));
+  auto tool = open_tool(named.id, named.kind, *settings, environment_);
+  if (!tool) return about(named, "tool", tool.error());
+  auto entry = std::make_unique<ToolEntry>();
+  entry->id = named.id;
+  entry->kind = named.kind;
+  entry->settings = std::move(*settings);
+  entry->tool = std::move(*tool);
+  const ToolKind* kind = find_tool_kind(named.kind);
+  entry->open_kind = kind != nullptr && kind->open;
+  known = entry.get();
+  tools_.push_back(std::move(entry));
+  return known;
+}
+
+Result<void> Resources::open_models() {
+  for (const WantedModel& wanted : wanted_models_) {
+    auto entry = open_named_model(wanted);
+    if (!entry) return std::unexpected(entry.error());
+    wanted.scope->add_model(wanted.id, *entry);
+  }
+  wanted_models_.clear();
+  return {};
+}
+
+Result<ModelEntry*> Resources::open_named_model(const WantedModel& wanted) {
+  static const NamedSettings kUnlisted{.id = "default", .settings = Value::object({})};
+  const NamedSettings& named = wanted.stated != nullptr ? *wanted.stated : kUnlisted;
+  ModelEntry*& known = models_by_settings_[settings_key(named)];
+  if (known != nullptr) return known;
+  auto settings =
+      resolve_secrets(named.settings, fmt::format("model {}", named.id), secret_sources_, redactor_);
+  if (!settings) return std::unexpected(settings.error().with_pos(named.pos));
+  const bool replaced = wanted.id == "default" && !options_.models.location.empty();
+  ModelLocation location;
+  if (replaced || wanted.stated == nullptr) {
+    auto chosen = choose_default_model(options_.models);
+    if (!chosen) return std::unexpected(chosen.error());
+    location = std::move(*chosen);
+  } else if (named.kind == "openai") {
+    location = {false, {}, text_setting(*settings, "url"), text_setting(*settings, "model")};
+  } else {
+    location.file = environment_.work_dir / text_setting(*settings, "file");
+    if (auto file = check_model_file(location.file); !file) return about(named, "model", file.error());
+  }
+  auto instance = open_instance(wanted.id, location, *settings);
+  if (!instance) return about(named, "model", instance.error());
+  auto entry = std::make_unique<ModelEntry>();
+  entry->id = wanted.id;
+  entry->defaults = defaults_of(*settings);
+  entry->identity = location.embedded ? (*instance)->info().file_hash
+                                      : fmt::format("{}#{}", location.url, location.name);
+  entry->instance = std::move(*instance);
+  known = entry.get();
+  models_.push_back(std::move(entry));
+  return known;
+}
+
+Result<std::unique_ptr<ModelInstance>> Resources::open_instance(const std::string& id,
+                                                                const ModelLocation& location,
+                                                                const Value& settings) {
+  if (location.embedded) {
+    EngineOptions engine;
+    engine.id = id;
+    engine.file = location.file;
+    engine.threads = options_.threads;
+    engine.clock = environment_.clock;
+    engine.deterministic = defaults_of(settings).deterministic;
+    const Value* context = settings.find("context");
+    if (context != nullptr && context->is_int()) {
+      engine.context_tokens = static_cast<std::uint32_t>(context->as_int());
+    }
+    return open_engine(engine);
+  }
+  OpenAiOptions client;
+  client.id = id;
+  client.url = location.url;
+  client.model = location.name;
+  client.key = text_setting(settings, "key");
+  // Only to a server that the person named: a plan must not be able to send the key elsewhere.
+  if (client.key.empty() && location.named_by_person) {
+    if (const char* key = std::getenv("OPENAI_API_KEY")) client.key = key;
+  }
+  redactor_.learn(client.key);
+  return open_openai_client(client);
+}
+
+// Counts the tools that have not answered yet.
+struct Resources::Discovery {
+  std::size_t open = 1;  // 1 until all have been asked
+  Result<void> result;
+  std::function<void(Result<void>)> done;
+
+  void end_one() {
+    if (--open == 0) done(std::move(result));
+  }
+};
+
+void Resources::discover(std::function<void(Result<void>)> done) {
+  auto discovery = std::make_shared<Discovery>();
+  discovery->done = std::move(done);
+  for (const auto& owned : tools_) {
+    ToolEntry* entry = owned.get();
+    if (!entry->open_kind) continue;
+    ++discovery->open;
+    entry->tool->discover([entry, discovery](Result<std::vector<FunctionSpec>> functions) {
+      if (!functions) {
+        discovery->result = fail(functions.error().code(), fmt::format("tool {}: {}", entry->id,
+                                                                       functions.error().message()));
+      } else {
+        entry->functions = std::move(*functions);
+        entry->discovered = true;
+        for (FunctionSpec& spec : entry->functions) {
+          auto applied = apply_function_settings(entry->settings, spec);
+          if (!applied) discovery->result = std::unexpected(applied.error());
+        }
+      }
+      discovery->end_one();
+    });
+  }
+  discovery->end_one();
+}
+
+const PlanScope* Resources::scope(const Plan* plan) const {
+  auto found = scopes_.find(plan);
+  return found == scopes_.end() ? nullptr : found->second.get();
+}
+
+const PlanScope* Resources::add_produced(const PlanPtr& plan, const PlanScope& parent,
+                                         const Limits& limits) {
+  auto scope = std::make_unique<PlanScope>(plan, &parent);
+  scope->restrict_to(limits);
+  plans_.push_back(plan);
+  return (scopes_[plan.get()] = std::move(scope)).get();
+}
+
+}  // namespace sluice

@@ -1,0 +1,71 @@
+#include "host/tool_call.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "data/json.h"
+#include "data/schema.h"
+
+namespace sluice {
+namespace {
+
+// Failures after which nobody knows whether the other side did its work.
+bool lost_on_the_way(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kTimeout:
+    case ErrorCode::kCancelled:
+    case ErrorCode::kInterrupted:
+    case ErrorCode::kToolDied:
+    case ErrorCode::kHttpUnreachable:
+    case ErrorCode::kIo: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+std::optional<Error> check_output(const SchemaPtr& schema, const Value& output) {
+  if (!schema || schema->valid(output)) return std::nullopt;
+  auto violations = schema->validate(output);
+  return Error(ErrorCode::kOutputInvalid, fmt::format("the output does not fit its schema: {}; it is {}",
+                                                      describe(violations), preview(output)));
+}
+
+Result<ToolCall> make_tool_call(const StartCall& start, std::string_view tool,
+                                const FunctionSpec& spec, const Value& args) {
+  const Value given = args.is_null() ? Value::object({}) : args;
+  const std::string name = fmt::format("{}.{}", tool, spec.name);
+  if (!given.is_object()) {
+    return fail(ErrorCode::kArgInvalid, fmt::format("{} takes a map of arguments, not {}", name,
+                                                    kind_name(given.kind())));
+  }
+  if (spec.input && !spec.input->valid(given)) {
+    auto violations = spec.input->validate(given);
+    return fail(ErrorCode::kArgInvalid,
+                fmt::format("{} does not take these arguments: {}", name, describe(violations)));
+  }
+  ToolCall call;
+  call.function = spec.name;
+  call.args = given;
+  call.task = start.task_id;
+  call.idempotency_key = start.idempotency_key;
+  call.timeout_ms = start.timeout_ms > 0 ? start.timeout_ms : spec.timeout_ms;
+  call.max_bytes = spec.max_bytes;
+  call.streaming = start.streaming;
+  return call;
+}
+
+CallOutcome tool_outcome(const SchemaPtr& output, Effect effect,
+                         std::expected<ToolReply, ToolFailure> reply) {
+  if (!reply) {
+    ToolFailure& failure = reply.error();
+    const bool doubt =
+        effect == Effect::kOnce && failure.left && lost_on_the_way(failure.error.code());
+    return CallOutcome::failed(std::move(failure.error), doubt);
+  }
+  if (auto misfit = check_output(output, reply->output)) return CallOutcome::failed(*misfit);
+  return CallOutcome::returned(reply->output.with_labels({.untrusted = true}));
+}
+
+}  // namespace sluice

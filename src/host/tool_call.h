@@ -1,0 +1,23 @@
+// Tool calls: what is checked before one leaves and what its answer means for the run. Pure; any
+// thread.
+#pragma once
+
+#include <expected>
+#include <string_view>
+
+#include "host/call_outcome.h"
+#include "plan/tool_spec.h"
+#include "runtime/effect.h"
+#include "tools/tool.h"
+
+namespace sluice {
+
+// kArgInvalid before anything leaves.
+Result<ToolCall> make_tool_call(const StartCall& start, std::string_view tool,
+                                const FunctionSpec& spec, const Value& args);
+// `output`: the schema of the answer, null for none. A `once` call that left and then was lost (out
+// of time, cancelled, its tool dead or out of reach) is in doubt.
+CallOutcome tool_outcome(const SchemaPtr& output, Effect effect,
+                         std::expected<ToolReply, ToolFailure> reply);
+
+}  // namespace sluice

@@ -1,0 +1,28 @@
+// Which names an expression may use, by the place where it stands (section "Scope" of the language).
+#pragma once
+
+#include "data/expr.h"
+#include "plan/logical.h"
+
+namespace sluice {
+
+enum class Place : std::uint8_t {
+  kForEach,   // params, steps, run
+  kTask,      // + item, index when mapped; + round, previous when repeated
+  kUntil,     // + output
+  kFallback,  // a step named by on_error: + error, item, index
+  kResult,    // params, steps, run
+};
+
+// What is known of a plan's names while its expressions are compiled.
+struct ScopeNames {
+  std::vector<std::pair<std::string, Type>> params;
+  std::vector<std::string> steps;
+};
+struct ScopeFlags {
+  bool mapped = false;
+  bool repeated = false;
+};
+NameResolver make_resolver(const ScopeNames& names, Place place, ScopeFlags flags);
+
+}  // namespace sluice

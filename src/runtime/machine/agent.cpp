@@ -1,0 +1,94 @@
+// The tool calls of an llm step: the model asks for tools, they run side by side, and their results
+// go back to the model as the next turn. A tool that fails is told to the model; the task goes on.
+
+#include <fmt/format.h>
+
+#include "runtime/machine/machine.h"
+
+namespace sluice {
+
+namespace {
+
+Value tool_message(const Value& call, Value content) {
+  const Value* id = call.find("id");
+  const Value* name = call.find("name");
+  return Value::object({{"role", Value::string("tool")},
+                        {"tool_call_id", id ? *id : Value()},
+                        {"name", name ? *name : Value()},
+                        {"content", std::move(content)}});
+}
+
+}  // namespace
+
+void RunMachine::begin_turn_tools(Frame& frame, Task& task, const ToolsWanted& wanted) {
+  if (stopping()) return;
+  if (!wanted.calls.is_array() || wanted.calls.items().empty()) {
+    return task_failed(frame, task,
+                       Error(ErrorCode::kModelFailed, "the model asked for tools but named none"));
+  }
+  if (!task.agent) task.agent = std::make_unique<AgentState>();
+  AgentState& agent = *task.agent;
+  agent.transcript.push_back(wanted.message);
+  agent.calls.assign(wanted.calls.items().begin(), wanted.calls.items().end());
+  agent.results.assign(agent.calls.size(), Value());
+  agent.pending = static_cast<std::uint32_t>(agent.calls.size());
+  for (std::size_t index = 0; index < agent.calls.size(); ++index) {
+    StartCall start;
+    auto number = static_cast<std::uint16_t>(index + 1);
+    start.call = call_ref(task, number);
+    start.step = &frame.plan->steps[task.ref.step];
+    start.wanted = agent.calls[index];
+    start.args = task.args;
+    start.task_id = task_id(task.ref);
+    start.idempotency_key = call_key(start.task_id, task, number);
+    ++task.running_calls;
+    ++frame.running_calls;
+    ++running_calls_;
+    charge(frame, task.ref.step, Usage{}, 1);
+    trace_call(TraceKind::kCallStarted, frame, start.call, Usage{}, nullptr, false);
+    emit(std::move(start));
+  }
+}
+
+void RunMachine::tool_call_ended(Frame& frame, Task& task, const CallEnded& ended) {
+  std::size_t index = ended.call.call - 1u;
+  bool current = task.agent && index < task.agent->calls.size() &&
+                 ended.call == call_ref(task, ended.call.call) &&
+                 task.agent->results[index].is_null();
+  if (!current) return;
+  --task.running_calls;
+  --frame.running_calls;
+  --running_calls_;
+  charge(frame, task.ref.step, ended.usage, 0);
+  const auto* returned = std::get_if<CallReturned>(&ended.outcome);
+  const auto* failed = std::get_if<CallFailed>(&ended.outcome);
+  trace_call(TraceKind::kCallEnded, frame, ended.call, ended.usage,
+             failed ? &failed->error : nullptr, false);
+  AgentState& agent = *task.agent;
+  Value content = returned ? returned->output
+                  : failed ? Value::string(fmt::format("error: {}", failed->error.to_string()))
+                           : Value::string("error: a tool cannot ask for tools");
+  agent.results[index] = tool_message(agent.calls[index], std::move(content));
+  --agent.pending;
+  if (frame.dead || task.abandoned) {
+    if (task.running_calls == 0) drop_task(frame, task);
+    return;
+  }
+  if (failed && failed->doubt) {
+    agent.pending = 0;
+    return end_task(frame, task, SlotStatus::kInDoubt, Value(),
+                    std::make_unique<Error>(
+                        Error(ErrorCode::kInDoubt,
+                              "a tool that the model called may or may not have happened")
+                            .with_cause(failed->error)));
+  }
+  if (agent.pending > 0 || stopping()) return;
+  agent.transcript.insert(agent.transcript.end(), agent.results.begin(), agent.results.end());
+  task.path = std::make_shared<PathNode>(task_id(task.ref) + " (tools)", task.started_ns, now_,
+                                         std::move(task.path));
+  task.started_ns = now_;
+  ++task.turn;
+  make_ready(frame, task);
+}
+
+}  // namespace sluice

@@ -1,0 +1,230 @@
+// Ends of calls: retry, repeat, on_error. From the inside out a task is
+// repeat(retry(timeout(call, output check))), then on_error.
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "runtime/machine/machine.h"
+
+namespace sluice {
+
+namespace {
+
+bool retry_covers(const RetryRule& rule, const Error& error) {
+  if (rule.on.empty()) return error.retryable();
+  return std::any_of(rule.on.begin(), rule.on.end(), [&](const std::string& name) {
+    return name == error.name() || name == error_class_name(error.klass());
+  });
+}
+
+Value error_as_value(const Error& error) {
+  return Value::object({{"code", Value::string(error.name())},
+                        {"class", Value::string(error_class_name(error.klass()))},
+                        {"message", Value::string(error.to_string())}});
+}
+
+}  // namespace
+
+void RunMachine::on_call_ended(const CallEnded& ended) {
+  Frame* frame = find_frame(ended.call.task.frame);
+  Task* task = find_task(ended.call.task);
+  if (!frame || !task) return;
+  if (ended.call.call > 0) return tool_call_ended(*frame, *task, ended);
+  // A reply to an attempt that is over (duplicated or late) changes nothing.
+  if (!task->calling || ended.call != call_ref(*task)) return;
+  task->calling = false;
+  --task->running_calls;
+  --frame->running_calls;
+  --running_calls_;
+  charge(*frame, ended.call.task.step, ended.usage, 0);
+  const auto* returned = std::get_if<CallReturned>(&ended.outcome);
+  const auto* failed = std::get_if<CallFailed>(&ended.outcome);
+  trace_call(TraceKind::kCallEnded, *frame, ended.call, ended.usage,
+             failed ? &failed->error : nullptr, returned && returned->cached);
+  release_slot(*frame, *task);
+  if (frame->dead || task->abandoned) {
+    if (task->running_calls == 0) drop_task(*frame, *task);
+    return;
+  }
+  task->path = std::make_shared<PathNode>(task_id(task->ref), task->started_ns, now_,
+                                          std::move(task->path));
+  task->started_ns = now_;
+  if (returned) return task_succeeded(*frame, *task, returned->output);
+  if (failed && failed->doubt) {
+    return end_task(*frame, *task, SlotStatus::kInDoubt, Value(),
+                    std::make_unique<Error>(
+                        Error(ErrorCode::kInDoubt, "the call left and may or may not have happened")
+                            .with_cause(failed->error)));
+  }
+  if (failed) return task_failed(*frame, *task, failed->error);
+  begin_turn_tools(*frame, *task, std::get<ToolsWanted>(ended.outcome));
+}
+
+void RunMachine::task_succeeded(Frame& frame, Task& task, Value output) {
+  const Step& step = frame.plan->steps[task.ref.step].logical;
+  if (!step.repeat) return end_task(frame, task, SlotStatus::kDone, std::move(output), nullptr);
+  if (task.round == 0) task.round = 1;
+  task.output = std::move(output);
+  if (!stopping()) bind(task.ref, BindPurpose::kUntil);
+}
+
+void RunMachine::round_ended(Frame& frame, Task& task, bool holds) {
+  const RepeatRule& rule = *frame.plan->steps[task.ref.step].logical.repeat;
+  if (holds) return end_task(frame, task, SlotStatus::kDone, std::move(task.output), nullptr);
+  if (task.round >= rule.max_rounds) {
+    return apply_on_error(
+        frame, task,
+        Error(ErrorCode::kRepeatExhausted,
+              fmt::format("its condition did not hold after {} rounds", task.round), rule.pos));
+  }
+  task.previous = std::move(task.output);
+  ++task.round;
+  task.attempt = 1;
+  task.turn = 1;
+  task.agent.reset();
+  if (rule.delay_ms > 0) {
+    task.timer = set_timer(task.ref, rule.delay_ms * kNsPerMs);
+    return;
+  }
+  restart(frame, task);
+}
+
+// Binds the body again: `round` and `previous` may have changed.
+void RunMachine::restart(Frame& frame, Task& task) {
+  if (stopping()) return;
+  const PhysicalStep& step = frame.plan->steps[task.ref.step];
+  bind(task.ref, step.produced_plan ? BindPurpose::kProducedPlan : BindPurpose::kBody);
+}
+
+void RunMachine::task_failed(Frame& frame, Task& task, Error error) {
+  release_slot(frame, task);
+  clear_timer(task);
+  if (schedule_retry(frame, task, error)) return;
+  if (task.attempt > 1) {
+    error = Error(error.code(), fmt::format("after {} attempts", task.attempt)).with_cause(error);
+  }
+  apply_on_error(frame, task, std::move(error));
+}
+
+bool RunMachine::schedule_retry(Frame& frame, Task& task, const Error& error) {
+  const Step& step = frame.plan->steps[task.ref.step].logical;
+  if (!step.retry || stopping() || task.attempt >= step.retry->attempts) return false;
+  if (!retry_covers(*step.retry, error)) return false;
+  // Items that have flowed on cannot be taken back.
+  bool emits = frame.index->steps[task.ref.step].emits;
+  if (emits && frame.steps[task.ref.step].relation.known > 0) return false;
+  const RetryRule& rule = *step.retry;
+  double delay_ms = static_cast<double>(rule.delay_ms) * std::pow(rule.factor, task.attempt - 1);
+  delay_ms = std::min(delay_ms, static_cast<double>(rule.max_delay_ms));
+  delay_ms *= 1.0 + rule.jitter * (2.0 * random_.unit() - 1.0);
+  if (error.retry_after_ms()) {
+    delay_ms = std::max(delay_ms, static_cast<double>(*error.retry_after_ms()));
+  }
+  auto delay_ns = static_cast<std::int64_t>(delay_ms * kNsPerMs);
+  ++task.attempt;
+  task.turn = 1;
+  task.agent.reset();
+  if (trace_) {
+    TraceEvent event;
+    event.at = now_;
+    event.kind = TraceKind::kRetryScheduled;
+    event.call = call_ref(task);
+    event.step = &frame.plan->steps[task.ref.step];
+    event.count = static_cast<std::uint64_t>(std::llround(delay_ms));
+    event.error = &error;
+    trace_->on_trace(event);
+  }
+  task.timer = set_timer(task.ref, delay_ns);
+  return true;
+}
+
+void RunMachine::apply_on_error(Frame& frame, Task& task, Error error) {
+  const std::optional<OnErrorRule>& rule = frame.plan->steps[task.ref.step].logical.on_error;
+  auto kind = rule ? rule->kind : OnErrorRule::Kind::kFail;
+  // A run that is being cut keeps its failures as they are.
+  if (error.code() == ErrorCode::kCancelled && stopping()) kind = OnErrorRule::Kind::kFail;
+  switch (kind) {
+    case OnErrorRule::Kind::kFail:
+      return end_task(frame, task, SlotStatus::kFailed, Value(),
+                      std::make_unique<Error>(std::move(error)));
+    case OnErrorRule::Kind::kSkip:
+      return end_task(frame, task, SlotStatus::kSkipped, Value(),
+                      std::make_unique<Error>(std::move(error)));
+    case OnErrorRule::Kind::kValue:
+      set_task_status(frame, task.ref.step, task.ref.item, SlotStatus::kActive);
+      task.error = std::make_unique<Error>(std::move(error));
+      return bind(task.ref, BindPurpose::kOnError);
+    case OnErrorRule::Kind::kStep:
+      task.error = std::make_unique<Error>(std::move(error));
+      return start_fallback(frame, task);
+  }
+}
+
+// Runs the named step once for this task; it sees item, index and error, and lends its output.
+void RunMachine::start_fallback(Frame& frame, Task& task) {
+  set_task_status(frame, task.ref.step, task.ref.item, SlotStatus::kActive);
+  std::uint32_t step = frame.plan->steps[task.ref.step].fallback;
+  if (stopping()) return;
+  Task& standin = add_task(frame, step, task.ref.item);
+  standin.fallback_for = task.ref.step;
+  standin.error_value = error_as_value(*task.error);
+  standin.path = task.path;
+  bind(standin.ref, frame.plan->steps[step].produced_plan ? BindPurpose::kProducedPlan
+                                                           : BindPurpose::kBody);
+}
+
+// The end of a task that has a record. A fallback's end is the end of the task it stands in for.
+void RunMachine::end_task(Frame& frame, Task& task, SlotStatus status, Value output,
+                          std::unique_ptr<Error> error) {
+  release_slot(frame, task);
+  clear_timer(task);
+  TaskRef ref = task.ref;
+  PathPtr path = task.path ? std::move(task.path) : latest_input_path(frame, ref.step, ref.item);
+  std::uint32_t owner_step = task.fallback_for;
+  frame.steps[ref.step].tasks.erase(ref.item);
+  if (owner_step == kNoIndex) {
+    return finish_slot(frame, ref.step, ref.item, status, std::move(output), std::move(error),
+                       std::move(path));
+  }
+  trace_task(status == SlotStatus::kDone ? TraceKind::kTaskDone : TraceKind::kTaskFailed, frame,
+             ref, &output, error.get());
+  Task* owner = find_task({ref.frame, owner_step, ref.item});
+  if (!owner) return;
+  owner->path = std::move(path);
+  if (status == SlotStatus::kFailed && error) {
+    std::string name = frame.plan->steps[ref.step].logical_ids.front();
+    error = std::make_unique<Error>(
+        Error(ErrorCode::kStepFailed, fmt::format("its fallback {} failed too", name))
+            .with_cause(*error));
+  }
+  end_task(frame, *owner, status, std::move(output), std::move(error));
+}
+
+void RunMachine::on_timer(std::uint64_t timer) {
+  auto found = timers_.find(timer);
+  if (found == timers_.end()) return;
+  TaskRef ref = found->second;
+  timers_.erase(found);
+  Frame* frame = find_frame(ref.frame);
+  Task* task = find_task(ref);
+  if (!frame || !task || frame->dead) return;
+  task->timer = 0;
+  const PhysicalStep& step = frame->plan->steps[ref.step];
+  if (task->child != 0 || (task->slot_held && !task->calling)) {
+    // The time limit of a sub-plan.
+    if (Frame* child = find_frame(task->child)) kill_frame(*child);
+    task->child = 0;
+    return task_failed(*frame, *task,
+                       Error(ErrorCode::kTimeout,
+                             fmt::format("the sub-plan took longer than {} ms",
+                                         step.logical.timeout_ms.value_or(0))));
+  }
+  if (stopping()) return;
+  // After a failed attempt the arguments stand; a new round binds them again.
+  if (task->attempt > 1) return make_ready(*frame, *task);
+  restart(*frame, *task);
+}
+
+}  // namespace sluice

@@ -1,0 +1,210 @@
+// Ready tasks, limits, and starting calls. A task needs up to three things at once: a place in its
+// step's concurrency, one of its callee, and one of the run. What lacks the first two is parked
+// where it lacks them, so that it blocks nobody else.
+
+#include <fmt/format.h>
+
+#include "plan/task_id.h"
+#include "runtime/machine/machine.h"
+
+namespace sluice {
+
+namespace {
+
+bool is_leaf(const PhysicalStep& step) { return step.logical.op != OperatorKind::kPlan; }
+
+// What a budget still allows; the first bound that is reached, in words, or "".
+std::string spent_bound(const Budget& budget, const Usage& used, std::uint64_t calls,
+                        double seconds) {
+  if (budget.tokens && used.tokens() >= static_cast<std::uint64_t>(*budget.tokens)) {
+    return fmt::format("{} of {} tokens", used.tokens(), *budget.tokens);
+  }
+  if (budget.calls && calls >= static_cast<std::uint64_t>(*budget.calls)) {
+    return fmt::format("{} of {} calls", calls, *budget.calls);
+  }
+  if (budget.usd && used.usd >= *budget.usd) {
+    return fmt::format("{:.4f} of {:.4f} usd", used.usd, *budget.usd);
+  }
+  if (budget.seconds && seconds >= *budget.seconds) {
+    return fmt::format("{:.1f} of {:.1f} seconds", seconds, *budget.seconds);
+  }
+  return {};
+}
+
+}  // namespace
+
+void RunMachine::make_ready(Frame& frame, Task& task) {
+  set_task_status(frame, task.ref.step, task.ref.item, SlotStatus::kActive);
+  ReadyKey key;
+  key.origin_item = frame.id == 0 ? task.ref.item : frame.origin_item;
+  key.rank = frame.plan->steps[task.ref.step].rank;
+  key.order = next_order_++;
+  key.task = task.ref;
+  enqueue(key);
+}
+
+void RunMachine::enqueue(const ReadyKey& key) { ready_.push(key); }
+
+// Parks the task where it must wait, or takes its places.
+bool RunMachine::may_start(const ReadyKey& key) {
+  Frame* frame = find_frame(key.task.frame);
+  Task* task = find_task(key.task);
+  if (!frame || frame->dead || !task || task->abandoned) return false;
+  const PhysicalStep& step = frame->plan->steps[key.task.step];
+  FrameStep& state = frame->steps[key.task.step];
+  auto& [used, parked] = resources_[step.resource];
+  bool limited = step.resource_limit > 0;
+  if (step.logical.concurrency && state.running >= *step.logical.concurrency) {
+    state.parked.push(key);
+    // The callee's place that this one leaves unused may suit another step's task.
+    if (limited && used < step.resource_limit && !parked.empty()) {
+      enqueue(parked.top());
+      parked.pop();
+    }
+    return false;
+  }
+  if (limited && used >= step.resource_limit) {
+    parked.push(key);
+    return false;
+  }
+  ++state.running;
+  if (limited) ++used;
+  if (is_leaf(step)) ++slots_used_;
+  task->slot_held = true;
+  return true;
+}
+
+void RunMachine::release_slot(Frame& frame, Task& task) {
+  if (!task.slot_held) return;
+  task.slot_held = false;
+  const PhysicalStep& step = frame.plan->steps[task.ref.step];
+  FrameStep& state = frame.steps[task.ref.step];
+  --state.running;
+  if (is_leaf(step)) --slots_used_;
+  if (!state.parked.empty()) {
+    enqueue(state.parked.top());
+    state.parked.pop();
+  }
+  if (step.resource_limit == 0) return;
+  auto& [used, parked] = resources_[step.resource];
+  --used;
+  if (!parked.empty()) {
+    enqueue(parked.top());
+    parked.pop();
+  }
+}
+
+void RunMachine::dispatch() {
+  while (!stopping() && !ready_.empty() && slots_used_ < root_plan_->concurrency) {
+    ReadyKey key = ready_.top();
+    ready_.pop();
+    if (!may_start(key)) continue;
+    start_task(*find_frame(key.task.frame), *find_task(key.task));
+  }
+}
+
+void RunMachine::start_task(Frame& frame, Task& task) {
+  const PhysicalStep& step = frame.plan->steps[task.ref.step];
+  if (task.started_ns == 0) task.started_ns = now_;
+  if (is_leaf(step)) return start_call(frame, task);
+  FrameStep& state = frame.steps[task.ref.step];
+  if (state.first_call_ns == 0) state.first_call_ns = now_;
+  if (step.logical.timeout_ms) {
+    task.timer = set_timer(task.ref, *step.logical.timeout_ms * kNsPerMs);
+  }
+  if (!step.produced_plan) return enter_plan(frame, task, step.plan, nullptr);
+  AdmitPlan admit;
+  admit.task = task.ref;
+  admit.step = &step;
+  admit.plan = task.plan;
+  admit.args = task.args;
+  if (step.logical.limits) admit.limits = *step.logical.limits;
+  if (frame.limits && admit.limits.depth + 1 > frame.limits->depth) {
+    admit.limits.depth = frame.limits->depth == 0 ? 0 : frame.limits->depth - 1;
+  }
+  ++pending_admits_;
+  emit(std::move(admit));
+}
+
+void RunMachine::start_call(Frame& frame, Task& task) {
+  const PhysicalStep& step = frame.plan->steps[task.ref.step];
+  FrameStep& state = frame.steps[task.ref.step];
+  if (state.first_call_ns == 0) state.first_call_ns = now_;
+  if (const std::string spent = budget_words(frame, task.ref.step); !spent.empty()) {
+    budget_hit_ = true;
+    return task_failed(frame, task, Error(ErrorCode::kBudgetSpent,
+                                          fmt::format("the budget is spent: {}", spent)));
+  }
+  StartCall start;
+  start.call = call_ref(task);
+  start.step = &step;
+  start.args = task.args;
+  if (task.agent) start.transcript = Value::array(task.agent->transcript);
+  start.task_id = task_id(task.ref);
+  if (task.round > 0) start.task_id += fmt::format("#{}", task.round);
+  start.idempotency_key = call_key(start.task_id, task);
+  start.timeout_ms = step.logical.timeout_ms.value_or(0);
+  start.streaming = frame.index->steps[task.ref.step].emits;
+  task.calling = true;
+  ++task.running_calls;
+  ++frame.running_calls;
+  ++running_calls_;
+  charge(frame, task.ref.step, Usage{}, 1);
+  trace_call(TraceKind::kCallStarted, frame, start.call, Usage{}, nullptr, false);
+  emit(std::move(start));
+}
+
+// The first bound that is reached, of the step, of its frame, or of any frame above.
+std::string RunMachine::budget_words(const Frame& frame, std::uint32_t step) {
+  const PhysicalStep& physical = frame.plan->steps[step];
+  auto seconds_since = [&](SteadyNs start) {
+    return start == 0 ? 0.0 : static_cast<double>(now_ - start) / kNsPerSecond;
+  };
+  const FrameStep& state = frame.steps[step];
+  std::string words = spent_bound(physical.logical.budget, state.used, state.calls,
+                                  seconds_since(state.first_call_ns));
+  if (!words.empty()) return words + " of step " + physical.logical_ids.front();
+  for (const Frame* above = &frame;;) {
+    double seconds = seconds_since(above->started_ns);
+    words = spent_bound(above->plan->budget, above->used, above->calls, seconds);
+    if (words.empty() && above->limits) {
+      words = spent_bound(above->limits->budget, above->used, above->calls, seconds);
+    }
+    if (!words.empty()) return words + (above->id == 0 ? " of the run" : " of the sub-plan");
+    if (above->id == 0) return {};
+    const Frame* parent = find_frame(above->parent.frame);
+    const FrameStep& caller = parent->steps[above->parent.step];
+    words = spent_bound(parent->plan->steps[above->parent.step].logical.budget, caller.used,
+                        caller.calls, seconds_since(caller.first_call_ns));
+    if (!words.empty()) {
+      return words + " of step " + parent->plan->steps[above->parent.step].logical_ids.front();
+    }
+    above = parent;
+  }
+}
+
+void RunMachine::charge(Frame& frame, std::uint32_t step, const Usage& usage,
+                        std::uint64_t calls) {
+  std::uint32_t at = step;
+  for (Frame* above = &frame;;) {
+    above->used += usage;
+    above->calls += calls;
+    above->steps[at].used += usage;
+    above->steps[at].calls += calls;
+    if (above->id == 0) return;
+    at = above->parent.step;
+    above = find_frame(above->parent.frame);
+  }
+}
+
+// Equal for every retry and resume of the same call; each round and each model's tool call has its
+// own. The TaskId of a repeated task ends in its round.
+std::string RunMachine::call_key(const std::string& id, const Task& task,
+                                 std::uint16_t call) const {
+  std::string name = id;
+  if (call > 0) name += fmt::format("/turn#{}/call#{}", task.turn, call);
+  Result<TaskId> parsed = TaskId::parse(name);
+  return parsed ? idempotency_key(origin_run_, *parsed) : std::string();
+}
+
+}  // namespace sluice

@@ -1,0 +1,125 @@
+// A frame: one execution of a plan inside a run (the root, or one call of a sub-plan), with the
+// state of its steps and of the tasks that are under way. Plain state; the machine works on it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <queue>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "plan/physical.h"
+#include "runtime/event.h"
+#include "runtime/machine/path.h"
+#include "runtime/machine/relation.h"
+#include "runtime/task_ref.h"
+
+namespace sluice {
+
+// An llm task between turns: it waits for the tools that the model called.
+struct AgentState {
+  std::vector<Value> transcript;
+  std::vector<Value> calls;    // {id, name, arguments}
+  std::vector<Value> results;  // one per call, in order
+  std::uint32_t pending = 0;
+};
+
+// A task with more to it than one evaluation: it has been bound and will call, repeat or fall back.
+struct Task {
+  TaskRef ref;
+  std::uint16_t round = 0;
+  std::uint16_t attempt = 1;
+  std::uint16_t turn = 1;
+  std::uint16_t running_calls = 0;  // calls that have not ended
+  bool slot_held = false;           // counts against the limits
+  bool calling = false;             // its own call has not ended
+  bool abandoned = false;           // timed out or cancelled: waits for its calls to end
+  std::uint64_t timer = 0;          // backoff, repeat delay or time limit; 0: none
+  std::uint32_t child = 0;          // frame of its sub-plan; 0: none
+  std::uint32_t fallback_for = kNoIndex;  // step whose failed task this one stands in for
+  SteadyNs started_ns = 0;
+  Value args;
+  Value plan;      // of a produced plan, until it is admitted
+  Value previous;  // output of the round before
+  Value output;    // of this round, while `until` is evaluated
+  Value error_value;  // fallback: what `error` reads
+  std::unique_ptr<Error> error;  // what failed, while on_error is carried out
+  PathPtr path;    // what let it start, then itself
+  std::unique_ptr<AgentState> agent;
+  PhysicalPlanPtr admitted;
+};
+
+// Which ready task goes first: the item that entered the run earliest, then the longest remaining
+// path, then the order of becoming ready. So a pipeline drains instead of filling up.
+struct ReadyKey {
+  std::uint32_t origin_item = 0;
+  std::uint32_t rank = 0;
+  std::uint64_t order = 0;
+  TaskRef task;
+
+  friend bool operator<(const ReadyKey& a, const ReadyKey& b) {  // for a max-heap
+    if (a.origin_item != b.origin_item) return a.origin_item > b.origin_item;
+    if (a.rank != b.rank) return a.rank < b.rank;
+    return a.order > b.order;
+  }
+};
+using ReadyHeap = std::priority_queue<ReadyKey>;
+
+// What the machine wants to know of a plan at every turn, worked out once per plan.
+struct PlanIndex {
+  struct StepIndex {
+    std::vector<std::uint32_t> slot_consumers;      // read this step slot by slot (no repeats)
+    std::vector<std::uint32_t> slot_producers;      // per slot edge of this step: its producer
+    std::vector<std::uint32_t> windowed_consumers;
+    std::vector<std::uint32_t> windowed_producers;
+    bool whole_readers = false;
+    bool emits = false;   // a streaming call that is read item by item
+    bool in_order = false;  // concurrency 1: one task at a time, in item order
+  };
+  std::vector<StepIndex> steps;
+  explicit PlanIndex(const PhysicalPlan& plan);
+};
+
+struct FrameStep {
+  Relation relation;
+  Value items;                     // of a bound for_each
+  bool items_requested = false;
+  SlotStatus emit_status = SlotStatus::kUnopened;  // of a stream's task: its slots are its items
+  std::uint32_t emitted_since_credit = 0;
+  bool credit_due = false;         // the call waits until consumers have room
+  std::uint32_t running = 0;       // tasks that hold a slot
+  ReadyHeap parked;                // ready, but the step's own limit is reached
+  Usage used;
+  std::uint64_t calls = 0;
+  SteadyNs first_call_ns = 0;
+  std::unordered_map<std::uint32_t, std::unique_ptr<Task>> tasks;
+};
+
+struct Frame {
+  std::uint32_t id = 0;
+  PhysicalPlanPtr plan;
+  std::shared_ptr<const PlanIndex> index;
+  TaskRef parent;                  // whose call it is; meaningless for the root
+  std::uint32_t depth = 0;
+  std::uint32_t origin_item = 0;   // of the root's item that led here
+  std::string path_prefix;         // "per_row[3]/"
+  Value params;
+  std::vector<FrameStep> steps;
+  std::uint32_t open_steps = 0;
+  std::uint32_t running_calls = 0;
+  bool dead = false;               // cancelled: waits for its calls to end
+  bool result_requested = false;
+  bool failed = false;             // a task failed and nothing took the failure over
+  bool in_doubt = false;
+  std::unique_ptr<Error> first_error;
+  const Limits* limits = nullptr;  // of a produced plan
+  std::uint64_t tasks_opened = 0;
+  Usage used;
+  std::uint64_t calls = 0;
+  SteadyNs started_ns = 0;
+  PathPtr entry_path;              // what let it start
+  PathPtr last_path;
+};
+
+}  // namespace sluice

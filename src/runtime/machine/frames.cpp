@@ -1,0 +1,235 @@
+// Executions of plans inside a run: the root, sub-plans, produced plans, and how each ends.
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "runtime/machine/machine.h"
+
+namespace sluice {
+
+namespace {
+
+// Parameters that the caller left out get their defaults; all were checked before.
+Value with_defaults(const PhysicalPlan& plan, const Value& given) {
+  bool complete = true;
+  for (const ParamSpec& param : plan.logical->params) {
+    complete = complete && (!param.has_default || given.find(param.id));
+  }
+  if (complete) return given;
+  std::vector<Value::Member> members;
+  if (given.is_object()) members.assign(given.members().begin(), given.members().end());
+  for (const ParamSpec& param : plan.logical->params) {
+    if (param.has_default && !given.find(param.id)) {
+      members.emplace_back(param.id, param.default_value);
+    }
+  }
+  return Value::object(std::move(members)).with_labels(given.labels());
+}
+
+}  // namespace
+
+Frame& RunMachine::add_frame(PhysicalPlanPtr plan, Value params, TaskRef parent,
+                             const Frame* above) {
+  auto frame = std::make_unique<Frame>();
+  frame->id = next_frame_++;
+  std::shared_ptr<const PlanIndex>& index = indexes_[plan.get()];
+  if (!index) index = std::make_shared<const PlanIndex>(*plan);
+  frame->index = index;
+  frame->plan = std::move(plan);
+  frame->params = std::move(params);
+  frame->parent = parent;
+  frame->started_ns = now_;
+  if (above) {
+    frame->depth = above->depth + 1;
+    frame->origin_item = above->id == 0 ? parent.item : above->origin_item;
+    frame->path_prefix = task_id(parent) + "/";
+  }
+  frame->steps = std::vector<FrameStep>(frame->plan->steps.size());
+  for (std::uint32_t step = 0; step < frame->steps.size(); ++step) {
+    Relation& relation = frame->steps[step].relation;
+    relation.keep_values = index->steps[step].whole_readers;
+    for (std::uint32_t consumer : index->steps[step].slot_consumers) {
+      const std::vector<std::uint32_t>& producers = index->steps[consumer].slot_producers;
+      relation.slot_readers = static_cast<std::uint8_t>(
+          relation.slot_readers + std::count(producers.begin(), producers.end(), step));
+    }
+  }
+  Frame& added = *frame;
+  frames_.emplace(added.id, std::move(frame));
+  return added;
+}
+
+void RunMachine::start_frame(Frame& frame) {
+  for (std::uint32_t step = 0; step < frame.plan->steps.size(); ++step) {
+    if (frame.plan->steps[step].fallback_of != kNoIndex) continue;
+    ++frame.open_steps;
+    push(WorkKind::kConsider, frame.id, step);
+  }
+  if (frame.open_steps == 0) push(WorkKind::kFrameEnd, frame.id);
+}
+
+void RunMachine::enter_plan(Frame& frame, Task& task, PhysicalPlanPtr plan,
+                            const Limits* limits) {
+  Value params = with_defaults(*plan, task.args);
+  Frame& child = add_frame(std::move(plan), std::move(params), task.ref, &frame);
+  child.entry_path = task.path ? task.path : latest_input_path(frame, task.ref.step, task.ref.item);
+  child.last_path = child.entry_path;
+  child.limits = limits;
+  task.child = child.id;
+  start_frame(child);
+}
+
+void RunMachine::on_plan_admitted(const PlanAdmitted& admitted) {
+  --pending_admits_;
+  Frame* frame = find_frame(admitted.task.frame);
+  Task* task = find_task(admitted.task);
+  if (!frame || !task || frame->dead || task->abandoned || stopping()) return;
+  if (!task->slot_held || task->child != 0) return;  // of an attempt that is over
+  task->admitted = admitted.plan;
+  if (trace_) {
+    TraceEvent event;
+    event.at = now_;
+    event.kind = TraceKind::kPlanAdmitted;
+    event.call = call_ref(*task);
+    event.step = &frame->plan->steps[admitted.task.step];
+    event.count = admitted.plan->steps.size();
+    trace_->on_trace(event);
+  }
+  const std::optional<Limits>& limits = frame->plan->steps[admitted.task.step].logical.limits;
+  enter_plan(*frame, *task, admitted.plan, limits ? &*limits : nullptr);
+}
+
+void RunMachine::on_plan_refused(const PlanRefused& refused) {
+  --pending_admits_;
+  Frame* frame = find_frame(refused.task.frame);
+  Task* task = find_task(refused.task);
+  if (!frame || !task || frame->dead || task->abandoned) return;
+  task_failed(*frame, *task, refused.error);
+}
+
+void RunMachine::frame_ended(Frame& frame) {
+  if (frame.dead || frame.result_requested) return;
+  if (frame.in_doubt) {
+    // What the doubtful task would have led to cannot be told; a child's caller waits with it.
+    if (frame.id == 0 && running_calls_ == 0) end_run(RunStatus::kInDoubt, Value());
+    return;
+  }
+  if (frame.id != 0 && stopping()) return;
+  frame.result_requested = true;
+  bind({frame.id, 0, 0}, BindPurpose::kResult);
+}
+
+void RunMachine::frame_result(Frame& frame, Value value, std::optional<Error> error) {
+  if (frame.id == 0) {
+    if (error && !frame.failed) {
+      frame.failed = true;
+      errors_.push_back(
+          Error(ErrorCode::kStepFailed, "the result cannot be told").with_cause(*error));
+    }
+    RunStatus status = frame.failed
+                           ? (budget_hit_ ? RunStatus::kBudgetSpent : RunStatus::kFailed)
+                           : RunStatus::kSucceeded;
+    return end_run(status, std::move(value));
+  }
+  Frame* parent = find_frame(frame.parent.frame);
+  Task* task = find_task(frame.parent);
+  std::unique_ptr<Error> failure;
+  if (frame.failed) {
+    failure = frame.first_error ? std::move(frame.first_error)
+                                : std::make_unique<Error>(ErrorCode::kStepFailed,
+                                                          "the sub-plan failed");
+  } else if (error) {
+    failure = std::make_unique<Error>(std::move(*error));
+  }
+  PathPtr path = frame.last_path;
+  drop_frame(frame.id);
+  if (!parent || !task) return;
+  task->child = 0;
+  if (path) task->path = std::move(path);
+  clear_timer(*task);
+  release_slot(*parent, *task);
+  if (failure) return task_failed(*parent, *task, std::move(*failure));
+  task_succeeded(*parent, *task, std::move(value));
+}
+
+// Stops all that runs in a frame and below; its calls still end, then it goes.
+void RunMachine::kill_frame(Frame& frame) {
+  if (frame.dead) return;
+  frame.dead = true;
+  for (FrameStep& step : frame.steps) {
+    for (auto& [item, task] : step.tasks) {
+      clear_timer(*task);
+      if (Frame* child = task->child ? find_frame(task->child) : nullptr) kill_frame(*child);
+      task->child = 0;
+      if (!task->calling) release_slot(frame, *task);
+      task->abandoned = true;
+      if (task->calling) emit(CancelCall{call_ref(*task)});
+      if (!task->agent) continue;
+      for (std::size_t call = 0; call < task->agent->calls.size(); ++call) {
+        if (task->agent->results[call].is_null()) {
+          emit(CancelCall{call_ref(*task, static_cast<std::uint16_t>(call + 1))});
+        }
+      }
+    }
+  }
+  // What is parked for a callee may be of this frame: everyone asks again.
+  for (auto& [name, resource] : resources_) {
+    for (; !resource.second.empty(); resource.second.pop()) enqueue(resource.second.top());
+  }
+  if (frame.running_calls == 0) drop_frame(frame.id);
+}
+
+void RunMachine::drop_task(Frame& frame, Task& task) {
+  release_slot(frame, task);
+  clear_timer(task);
+  frame.steps[task.ref.step].tasks.erase(task.ref.item);
+  if (frame.dead && frame.running_calls == 0) drop_frame(frame.id);
+}
+
+void RunMachine::drop_frame(std::uint32_t id) {
+  auto found = frames_.find(id);
+  if (found == frames_.end() || id == 0) return;  // the root stays to tell the end
+  PhysicalPlanPtr plan = found->second->plan;
+  frames_.erase(found);
+  // A produced plan lives in one frame only; its index would dangle.
+  if (plan.use_count() <= 2) indexes_.erase(plan.get());
+}
+
+void RunMachine::end_run(RunStatus status, Value result) {
+  if (ended_) return;
+  ended_ = true;
+  RunOutcome outcome;
+  outcome.status = status;
+  outcome.result = std::move(result);
+  outcome.errors = std::move(errors_);
+  outcome.failed_tasks = failed_tasks_;
+  const Frame& root = *frames_.at(0);
+  for (PathPtr node = root.last_path; node; node = node->previous) {
+    outcome.critical_path.push_back({node->task_id, node->start_ns, node->end_ns});
+  }
+  std::reverse(outcome.critical_path.begin(), outcome.critical_path.end());
+  if (trace_) {
+    TraceEvent event;
+    event.at = now_;
+    event.kind = TraceKind::kRunEnded;
+    event.value = &outcome.result;
+    event.outcome = &outcome;
+    trace_->on_trace(event);
+  }
+  emit(EndRun{std::move(outcome)});
+}
+
+// Ends a run in which nothing is under way and nothing can start.
+void RunMachine::maybe_end_idle() {
+  if (ended_ || frames_.empty() || pending_binds_ > 0 || running_calls_ > 0) return;
+  if (pending_admits_ > 0) return;
+  if (cancelled_) return end_run(RunStatus::kCancelled, Value());
+  if (interrupted_) return end_run(RunStatus::kInterrupted, Value());
+  if (!timers_.empty() || !ready_.empty()) return;
+  if (frames_.at(0)->in_doubt) return end_run(RunStatus::kInDoubt, Value());
+  errors_.push_back(Error(ErrorCode::kInternal, "nothing is under way and nothing can start"));
+  end_run(RunStatus::kFailed, Value());
+}
+
+}  // namespace sluice

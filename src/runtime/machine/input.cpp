@@ -1,0 +1,141 @@
+// What the expressions of a task read.
+
+#include <fmt/format.h>
+
+#include "runtime/machine/machine.h"
+
+namespace sluice {
+
+namespace {
+
+Value status_word(const Relation& relation) {
+  switch (relation.phase) {
+    case RelationPhase::kSkipped:
+      return Value::string("skipped");
+    case RelationPhase::kFailed:
+      return Value::string("failed");
+    default:
+      return Value::string("done");
+  }
+}
+
+// One value for a whole relation: its only slot's, or an array of all slots.
+Value whole_value(const Frame& frame, std::uint32_t step, const Value* failed_fill) {
+  const Relation& relation = frame.steps[step].relation;
+  bool many = frame.plan->steps[step].mapped || frame.index->steps[step].emits;
+  if (relation.phase == RelationPhase::kSkipped) return Value();
+  return many ? relation.whole(failed_fill) : relation.value(0);
+}
+
+bool slot_of(const Relation& relation, std::uint32_t item, SlotStatus status) {
+  return item < relation.known && relation.status(item) == status;
+}
+
+}  // namespace
+
+EdgeFill RunMachine::edge_fill(const TaskRef& task, std::uint32_t index) const {
+  const Frame& frame = *frames_.at(task.frame);
+  const Edge& edge = frame.plan->steps[task.step].edges[index];
+  const Relation& relation = frame.steps[edge.from].relation;
+  if (relation.phase == RelationPhase::kSkipped) return EdgeFill::kSkipped;
+  if (edge.mode == EdgeMode::kSlot && !relation.error) {
+    if (slot_of(relation, task.item, SlotStatus::kSkipped)) return EdgeFill::kSkipped;
+    if (slot_of(relation, task.item, SlotStatus::kFailed)) return EdgeFill::kFailed;
+    return EdgeFill::kNone;
+  }
+  return relation.phase == RelationPhase::kFailed ? EdgeFill::kFailed : EdgeFill::kNone;
+}
+
+Value RunMachine::filled_input(const TaskRef& task, std::uint32_t index, const Value& fill) const {
+  const Frame& frame = *frames_.at(task.frame);
+  const Edge& edge = frame.plan->steps[task.step].edges[index];
+  const Relation& relation = frame.steps[edge.from].relation;
+  bool slots = frame.plan->steps[edge.from].mapped && edge.mode == EdgeMode::kWhole &&
+               relation.phase == RelationPhase::kFailed && !relation.error;
+  return slots ? whole_value(frame, edge.from, &fill) : fill;
+}
+
+Result<Value> RunMachine::input(const TaskRef& task, const StepInput& input) const {
+  const Frame& frame = *frames_.at(task.frame);
+  const PhysicalStep& step = frame.plan->steps[task.step];
+  auto record = frame.steps[task.step].tasks.find(task.item);
+  const Task* open = record == frame.steps[task.step].tasks.end() ? nullptr : record->second.get();
+  switch (input.source) {
+    case InputSource::kParam: {
+      const Value* found = frame.params.find(input.param);
+      return found ? *found : Value();
+    }
+    case InputSource::kRunId:
+      return Value::string(run_id_);
+    case InputSource::kIndex:
+      return Value::integer(task.item);
+    case InputSource::kItem: {
+      std::uint32_t owner = open && open->fallback_for != kNoIndex ? open->fallback_for : task.step;
+      const PhysicalStep& physical = frame.plan->steps[owner];
+      const FrameStep& state = frame.steps[owner];
+      if (state.items_requested || physical.items_edge == kNoIndex) {
+        return task.item < state.items.size() && state.items.is_array()
+                   ? state.items.items()[task.item]
+                   : Value();
+      }
+      return frame.steps[physical.edges[physical.items_edge].from].relation.value(task.item);
+    }
+    case InputSource::kRound:
+      return Value::integer(open && open->round > 0 ? open->round : 1);
+    case InputSource::kPrevious:
+      return open ? open->previous : Value();
+    case InputSource::kOutput:
+      return open ? open->output : Value();
+    case InputSource::kError:
+      return open ? open->error_value : Value();
+    case InputSource::kEdge: {
+      const Edge& edge = step.edges[input.edge];
+      if (edge.mode == EdgeMode::kSlot) return frame.steps[edge.from].relation.value(task.item);
+      return whole_value(frame, edge.from, nullptr);
+    }
+    case InputSource::kStatus:
+      return status_word(frame.steps[step.edges[input.edge].from].relation);
+  }
+  return fail(ErrorCode::kInternal, "an input of an unknown source");
+}
+
+Value RunMachine::result_input(std::uint32_t frame_id, const StepInput& input) const {
+  const Frame& frame = *frames_.at(frame_id);
+  switch (input.source) {
+    case InputSource::kParam: {
+      const Value* found = frame.params.find(input.param);
+      return found ? *found : Value();
+    }
+    case InputSource::kRunId:
+      return Value::string(run_id_);
+    case InputSource::kEdge:
+      return whole_value(frame, frame.plan->result_edges[input.edge].from, nullptr);
+    case InputSource::kStatus:
+      return status_word(frame.steps[frame.plan->result_edges[input.edge].from].relation);
+    default:
+      return Value();
+  }
+}
+
+bool RunMachine::has_spilled(const TaskRef& task, const StepInput& input) const {
+  if (input.source != InputSource::kEdge) return false;
+  const Frame& frame = *frames_.at(task.frame);
+  return frame.steps[frame.plan->steps[task.step].edges[input.edge].from].relation.spilled > 0;
+}
+
+const PhysicalStep& RunMachine::step(const TaskRef& task) const {
+  return frames_.at(task.frame)->plan->steps[task.step];
+}
+
+std::string RunMachine::task_id(const TaskRef& task) const {
+  auto found = frames_.find(task.frame);
+  if (found == frames_.end()) return {};
+  const Frame& frame = *found->second;
+  const PhysicalStep& step = frame.plan->steps[task.step];
+  std::string name = frame.path_prefix + step.logical_ids.front();
+  bool fallback = step.fallback_of != kNoIndex && frame.plan->steps[step.fallback_of].mapped;
+  if ((step.mapped || fallback) && task.item != kNoIndex) name += fmt::format("[{}]", task.item);
+  return name;
+}
+
+}  // namespace sluice

@@ -1,0 +1,131 @@
+#include "runtime/machine/relation.h"
+
+#include <utility>
+
+namespace sluice {
+
+namespace {
+const Value kNullValue{};
+}
+
+Relation::Chunk& Relation::chunk_at(std::uint32_t item) {
+  std::uint32_t index = item / kChunkSlots;
+  if (index >= chunks_.size()) chunks_.resize(index + 1);
+  std::unique_ptr<Chunk>& chunk = chunks_[index];
+  if (!chunk) {
+    chunk = std::make_unique<Chunk>();
+    // The only slot of a single step should not cost a thousand.
+    chunk->values.resize(closed && known <= 1 ? 1 : kChunkSlots);
+  }
+  if (chunk->values.size() <= item % kChunkSlots) chunk->values.resize(kChunkSlots);
+  return *chunk;
+}
+
+SlotStatus Relation::status(std::uint32_t item) const {
+  std::uint32_t index = item / kChunkSlots;
+  if (index < chunks_.size() && chunks_[index]) return chunks_[index]->status[item % kChunkSlots];
+  // A freed chunk lies below the prefix: its slots ended and every reader has seen them.
+  return item < prefix ? SlotStatus::kDone : SlotStatus::kUnopened;
+}
+
+void Relation::set_status(std::uint32_t item, SlotStatus status) {
+  chunk_at(item).status[item % kChunkSlots] = status;
+}
+
+const Value& Relation::value(std::uint32_t item) const {
+  std::uint32_t index = item / kChunkSlots;
+  if (index >= chunks_.size() || !chunks_[index]) return kNullValue;
+  const Chunk& chunk = *chunks_[index];
+  std::uint32_t offset = item % kChunkSlots;
+  return offset < chunk.values.size() ? chunk.values[offset] : kNullValue;
+}
+
+PathPtr Relation::path(std::uint32_t item) const {
+  std::uint32_t index = item / kChunkSlots;
+  if (index >= chunks_.size() || !chunks_[index] || !chunks_[index]->paths) return nullptr;
+  return (*chunks_[index]->paths)[item % kChunkSlots];
+}
+
+const Error* Relation::slot_error(std::uint32_t item) const {
+  auto found = errors_.find(item);
+  return found == errors_.end() ? nullptr : &found->second;
+}
+
+const Error* Relation::first_error() const {
+  if (error) return error.get();
+  const Error* first = nullptr;
+  std::uint32_t lowest = 0;
+  for (const auto& [item, slot_error] : errors_) {
+    if (!first || item < lowest) {
+      first = &slot_error;
+      lowest = item;
+    }
+  }
+  return first;
+}
+
+void Relation::set_slot_error(std::uint32_t item, Error why) {
+  errors_.insert_or_assign(item, std::move(why));
+}
+
+void Relation::finish(std::uint32_t item, SlotStatus status, Value value, PathPtr path) {
+  Chunk& chunk = chunk_at(item);
+  std::uint32_t offset = item % kChunkSlots;
+  chunk.status[offset] = status;
+  ++terminal;
+  if (status == SlotStatus::kFailed) ++failed;
+  if (status == SlotStatus::kInDoubt) ++in_doubt;
+  if (path) {
+    last_path = later_path(path, last_path);
+    if (slot_readers > 0) {
+      if (!chunk.paths) chunk.paths = std::make_unique<std::array<PathPtr, kChunkSlots>>();
+      (*chunk.paths)[offset] = std::move(path);
+    }
+  }
+  if (value.kind() == Value::Kind::kBlob) ++spilled;
+  if (keep_values || slot_readers > 0) chunk.values[offset] = std::move(value);
+  while (prefix < known && is_terminal(this->status(prefix))) ++prefix;
+  for (; scanned_chunks_ < prefix / kChunkSlots; ++scanned_chunks_) {
+    std::unique_ptr<Chunk>& behind = chunks_[scanned_chunks_];
+    if (behind && behind.get() != &chunk && behind->released >= kChunkSlots) behind.reset();
+  }
+  if (!keep_values && slot_readers == 0) release(chunk, item);
+}
+
+void Relation::consume(std::uint32_t item) {
+  std::uint32_t index = item / kChunkSlots;
+  if (index >= chunks_.size() || !chunks_[index]) return;
+  Chunk& chunk = *chunks_[index];
+  std::uint32_t offset = item % kChunkSlots;
+  if (++chunk.consumed[offset] < slot_readers || keep_values) return;
+  release(chunk, item);
+}
+
+void Relation::release(Chunk& chunk, std::uint32_t item) {
+  std::uint32_t offset = item % kChunkSlots;
+  chunk.values[offset] = Value();
+  if (chunk.paths) (*chunk.paths)[offset] = nullptr;
+  if (chunk.status[offset] == SlotStatus::kFailed && failed > 16) errors_.erase(item);
+  std::uint32_t first = item - offset;
+  // Only behind the prefix: status() must go on telling the truth about slots still open.
+  if (++chunk.released >= kChunkSlots && prefix >= first + kChunkSlots) {
+    chunks_[item / kChunkSlots].reset();
+  }
+}
+
+Value Relation::whole(const Value* failed_fill) const {
+  if (!failed_fill && whole_cached_) return whole_;
+  std::vector<Value> items;
+  items.reserve(known);
+  for (std::uint32_t item = 0; item < known; ++item) {
+    bool fill = failed_fill && status(item) == SlotStatus::kFailed;
+    items.push_back(fill ? *failed_fill : value(item));
+  }
+  Value array = Value::array(std::move(items));
+  if (failed_fill) return array;
+  whole_ = array;
+  whole_cached_ = finished();
+  return array;
+}
+
+}  // namespace sluice

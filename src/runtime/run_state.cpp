@@ -1,0 +1,40 @@
+#include "runtime/run_state.h"
+
+#include <utility>
+
+#include "runtime/machine/machine.h"
+
+namespace sluice {
+
+RunState::RunState(PhysicalPlanPtr plan, TraceSink* trace)
+    : machine_(std::make_unique<RunMachine>(std::move(plan), trace)) {}
+RunState::~RunState() = default;
+
+void RunState::apply(std::span<const Event> events, EffectSink& sink) {
+  machine_->apply(events, sink);
+}
+void RunState::apply_bound(SteadyNs at, std::span<Bound> bounds, EffectSink& sink) {
+  machine_->apply_bound(at, bounds, sink);
+}
+bool RunState::ended() const { return machine_->ended(); }
+Result<Value> RunState::input(const TaskRef& task, const StepInput& input) const {
+  return machine_->input(task, input);
+}
+EdgeFill RunState::edge_fill(const TaskRef& task, std::uint32_t edge) const {
+  return machine_->edge_fill(task, edge);
+}
+Value RunState::filled_input(const TaskRef& task, std::uint32_t edge, const Value& fill) const {
+  return machine_->filled_input(task, edge, fill);
+}
+Value RunState::result_input(std::uint32_t frame, const StepInput& input) const {
+  return machine_->result_input(frame, input);
+}
+bool RunState::has_spilled(const TaskRef& task, const StepInput& input) const {
+  return machine_->has_spilled(task, input);
+}
+bool RunState::alive(std::uint32_t frame) const { return machine_->alive(frame); }
+const PhysicalStep& RunState::step(const TaskRef& task) const { return machine_->step(task); }
+const PhysicalPlan& RunState::plan(std::uint32_t frame) const { return machine_->plan(frame); }
+std::string RunState::task_id(const TaskRef& task) const { return machine_->task_id(task); }
+
+}  // namespace sluice

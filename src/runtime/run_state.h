@@ -1,0 +1,64 @@
+// RunState: the state of one run and the pure state machine over it. `apply` is synchronous and
+// total: it takes what happened and gives what is to be done; it never looks inside values, never
+// waits, and reads neither clock nor chance. One thread.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "plan/physical.h"
+#include "runtime/effect.h"
+#include "runtime/event.h"
+#include "runtime/trace.h"
+
+namespace sluice {
+
+// Collects what one apply wants done. Reused between calls.
+struct EffectSink {
+  std::vector<BindRequest> binds;  // carried out first, in order
+  std::vector<RunEffect> effects;
+};
+
+// Whether a join's `{value: V}` takes the place of an edge's value for a task.
+enum class EdgeFill : std::uint8_t { kNone, kSkipped, kFailed };
+
+class RunMachine;  // the machine's inside (runtime/machine/)
+
+class RunState {
+ public:
+  RunState(PhysicalPlanPtr plan, TraceSink* trace);  // trace may be null
+  ~RunState();
+  RunState(const RunState&) = delete;
+  RunState& operator=(const RunState&) = delete;
+
+  void apply(std::span<const Event> events, EffectSink& sink);
+  // Results of the binds of the last sink, in order; consumed.
+  void apply_bound(SteadyNs at, std::span<Bound> bounds, EffectSink& sink);
+
+  bool ended() const;
+  // For the binder: the value of an input of a task. Valid while the task is open.
+  Result<Value> input(const TaskRef& task, const StepInput& input) const;
+  EdgeFill edge_fill(const TaskRef& task, std::uint32_t edge) const;
+  // The edge's value where `fill` (an evaluated `{value: V}`) takes the place of what is missing.
+  Value filled_input(const TaskRef& task, std::uint32_t edge, const Value& fill) const;
+  // An input of a frame's `result`: skipped and failed steps read as null.
+  Value result_input(std::uint32_t frame, const StepInput& input) const;
+  // Whether the input may hold values that rest in the ValueStore.
+  bool has_spilled(const TaskRef& task, const StepInput& input) const;
+  // False once the frame has gone: its binds are answered with anything and dropped.
+  bool alive(std::uint32_t frame) const;
+  const PhysicalStep& step(const TaskRef& task) const;
+  const PhysicalPlan& plan(std::uint32_t frame) const;
+  // The name that people see.
+  std::string task_id(const TaskRef& task) const;
+
+  RunMachine& machine() { return *machine_; }
+  const RunMachine& machine() const { return *machine_; }
+
+ private:
+  std::unique_ptr<RunMachine> machine_;
+};
+
+}  // namespace sluice

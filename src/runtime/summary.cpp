@@ -1,0 +1,109 @@
+#include "runtime/summary.h"
+
+#include <algorithm>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+
+namespace sluice {
+
+// Steps are told apart by their physical step: all frames of one sub-plan fold into the same rows.
+struct SummaryFold::Impl {
+  RunSummary summary;
+  std::unordered_map<const PhysicalStep*, std::size_t> rows;
+  // Per step and frame: how many items the frame has told of, to add up what is known.
+  struct FrameRow {
+    std::uint64_t known = 0;
+    bool closed = false;
+  };
+  std::map<std::pair<std::uint32_t, std::uint32_t>, FrameRow> open_frames;
+
+  StepSummary& row(const TraceEvent& event) {
+    auto [found, added] = rows.try_emplace(event.step, summary.steps.size());
+    if (added) {
+      StepSummary step;
+      step.id = event.step->logical_ids.front();
+      step.operator_name = std::string(operator_name(event.step->logical.op));
+      summary.steps.push_back(std::move(step));
+    }
+    return summary.steps[found->second];
+  }
+
+  void items_known(const TraceEvent& event, StepSummary& step) {
+    auto key = std::pair(event.call.task.frame, event.call.task.step);
+    FrameRow& frame = open_frames[key];
+    step.known += event.count - std::min(frame.known, event.count);
+    frame.known = event.count;
+    step.closed = event.closed;
+    if (event.closed) open_frames.erase(key);
+  }
+
+  void call_ended(const TraceEvent& event, StepSummary& step) {
+    step.usage += event.usage;
+    summary.usage += event.usage;
+    if (step.running > 0) --step.running;
+    if (event.cached) ++step.cached;
+    auto begun = starts.find(key_of(event.call));
+    if (begun == starts.end()) return;
+    step.busy_ns += event.at - begun->second;
+    starts.erase(begun);
+  }
+
+  using CallKey = std::tuple<TaskRef, std::uint16_t, std::uint16_t>;
+  static CallKey key_of(const CallRef& call) { return {call.task, call.turn, call.call}; }
+  std::map<CallKey, SteadyNs> starts;  // calls under way only
+};
+
+SummaryFold::SummaryFold() : impl_(std::make_unique<Impl>()) {}
+SummaryFold::~SummaryFold() = default;
+const RunSummary& SummaryFold::summary() const { return impl_->summary; }
+
+void SummaryFold::on_trace(const TraceEvent& event) {
+  RunSummary& summary = impl_->summary;
+  summary.end_ns = event.at;
+  if (event.kind == TraceKind::kRunStarted) summary.start_ns = event.at;
+  if (event.kind == TraceKind::kRunEnded && event.outcome) {
+    summary.critical_path = event.outcome->critical_path;
+  }
+  if (!event.step) return;
+  StepSummary& step = impl_->row(event);
+  if (step.first_ns == 0) step.first_ns = event.at;
+  step.last_ns = event.at;
+  bool whole = event.call.task.item == kNoIndex;
+  switch (event.kind) {
+    case TraceKind::kItemsKnown:
+      return impl_->items_known(event, step);
+    case TraceKind::kItemEmitted:
+      ++step.known;
+      ++step.done;
+      return;
+    case TraceKind::kCallStarted:
+      ++step.calls;
+      ++step.running;
+      impl_->starts.insert_or_assign(Impl::key_of(event.call), event.at);
+      return;
+    case TraceKind::kCallEnded:
+      return impl_->call_ended(event, step);
+    case TraceKind::kRetryScheduled:
+      ++step.retries;
+      return;
+    case TraceKind::kTaskDone:
+      ++step.done;
+      return;
+    case TraceKind::kTaskSkipped:
+      if (whole) step.closed = true;
+      ++step.skipped;
+      return;
+    case TraceKind::kTaskFailed:
+      if (whole) step.closed = true;
+      ++step.failed;
+      return;
+    case TraceKind::kTaskInDoubt:
+      ++step.in_doubt;
+      return;
+    default:
+      return;
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,54 @@
+// The run's trace: a stream of timed events for people and tools. The summary, progress and `--json`
+// fold it; nothing else is recorded. Sinks are called on the run's thread and must not block.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "data/value.h"
+#include "plan/physical.h"
+#include "runtime/effect.h"
+#include "runtime/event.h"
+#include "runtime/task_ref.h"
+
+namespace sluice {
+
+enum class TraceKind : std::uint8_t {
+  kRunStarted,
+  kItemsKnown,     // count: how many tasks the step has so far; closed: no more will come
+  kCallStarted,
+  kCallEnded,      // error or not; usage
+  kItemEmitted,
+  kRetryScheduled, // count: delay in ms
+  kTaskDone,
+  kTaskSkipped,
+  kTaskFailed,
+  kTaskInDoubt,
+  kPlanAdmitted,
+  kRunEnded,
+};
+std::string_view trace_kind_name(TraceKind kind);
+
+struct TraceEvent {
+  SteadyNs at = 0;
+  TraceKind kind = TraceKind::kRunStarted;
+  CallRef call;                          // call.task for task events
+  const PhysicalStep* step = nullptr;    // null for run events
+  std::uint64_t count = 0;
+  bool closed = false;
+  bool cached = false;
+  Usage usage;
+  const Error* error = nullptr;          // valid during the call of the sink
+  const Value* value = nullptr;          // kTaskDone: output; kRunEnded: result; likewise
+  const RunOutcome* outcome = nullptr;   // kRunEnded
+};
+
+class TraceSink {
+ public:
+  virtual ~TraceSink() = default;
+  virtual void on_trace(const TraceEvent& event) = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,134 @@
+#include "tools/sql/sql_tool.h"
+
+#include <boost/asio/post.hpp>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "tools/open_call.h"
+#include "tools/sql/sql_database.h"
+
+namespace sluice {
+namespace {
+
+// The database and whether a thread of the pool is inside it; outlives the tool until that thread
+// is out again.
+struct SqlSession {
+  std::unique_ptr<SqlDatabase> database;
+  std::mutex mutex;
+  std::condition_variable left;
+  bool inside = false;
+  bool closed = false;
+};
+
+class SqlTool final : public Tool {
+ public:
+  SqlTool(const ToolSettings& settings, std::unique_ptr<SqlDatabase> database)
+      : calls_(settings.environment),
+        functions_(functions_of_kind("sql", settings.values)),
+        session_(std::make_shared<SqlSession>()) {
+    session_->database = std::move(database);
+  }
+
+  ~SqlTool() override {
+    calls_.drop_all();
+    // The file must be let go when this returns: another tool may open it next.
+    std::unique_lock lock(session_->mutex);
+    session_->closed = true;
+    if (session_->inside) session_->database->interrupt();
+    session_->left.wait(lock, [this] { return !session_->inside; });
+    session_->database.reset();
+  }
+
+  void discover(std::function<void(Result<std::vector<FunctionSpec>>)> on_functions) override {
+    calls_.post([this, on_functions = std::move(on_functions)] { on_functions(functions_); });
+  }
+  CallId call(ToolCall call, ToolCallbacks callbacks) override {
+    return calls_.begin(std::move(call), std::move(callbacks), [this](const OpenCallPtr& open) {
+      waiting_.push_back(open);
+      next();
+    });
+  }
+  void cancel(CallId id) override { calls_.cancel(id); }
+  void resume(CallId id) override { calls_.resume(id); }
+
+ private:
+  static SqlRequest request_of(const ToolCall& call) {
+    SqlRequest request;
+    const Value* sql = call.args.find("sql");
+    const Value* args = call.args.find("args");
+    const Value* tables = call.args.find("tables");
+    request.sql = sql != nullptr && sql->is_string() ? std::string(sql->as_string()) : "";
+    if (args != nullptr) request.args = *args;
+    if (tables != nullptr) request.tables = *tables;
+    request.max_bytes = call.max_bytes;
+    return request;
+  }
+
+  void next() {
+    while (!running_ && !waiting_.empty()) {
+      auto open = waiting_.front();
+      waiting_.pop_front();
+      if (!open->ended()) run(open);
+    }
+  }
+
+  void run(const OpenCallPtr& open) {
+    const std::string& function = open->request().function;
+    if (function != "query" && function != "exec") {
+      return open->fail(Error(ErrorCode::kToolUnknown,
+                              "an sql tool has query and exec, not " + function));
+    }
+    running_ = true;
+    session_->database->allow();
+    open->leave();
+    // Ends the call once the statement has really stopped.
+    open->on_stop([session = session_] { session->database->interrupt(); });
+    boost::asio::post(calls_.environment().blocking, [this, session = session_, open,
+                                                      post = calls_.poster()] {
+      {
+        std::lock_guard lock(session->mutex);
+        if (session->closed) return;
+        session->inside = true;
+      }
+      auto request = request_of(open->request());
+      auto result = open->request().function == "query" ? session->database->query(request)
+                                                        : session->database->exec(request);
+      post([this, open, result = std::move(result)] { done(open, result); });
+      std::lock_guard lock(session->mutex);
+      session->inside = false;
+      session->left.notify_all();
+    });
+  }
+
+  void done(const OpenCallPtr& open, const Result<Value>& result) {
+    running_ = false;
+    if (result) {
+      open->finish(*result);
+    } else {
+      open->fail(result.error());
+    }
+    next();
+  }
+
+  OpenCalls calls_;
+  std::vector<FunctionSpec> functions_;
+  std::shared_ptr<SqlSession> session_;
+  std::deque<OpenCallPtr> waiting_;
+  bool running_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Tool>> open_sql_tool(const ToolSettings& settings) {
+  std::string name = setting_text(settings.values, "database");
+  std::filesystem::path path;
+  if (!name.empty() && name != ":memory:") path = setting_path(settings, "database", "");
+  auto database = SqlDatabase::open(path, setting_text(settings.values, "init"));
+  if (!database) return std::unexpected(database.error());
+  return std::make_unique<SqlTool>(settings, std::move(*database));
+}
+
+}  // namespace sluice
