@@ -3,6 +3,7 @@
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/src.hpp>
 #include <charconv>
+#include <unordered_set>
 
 #include "data/json.h"
 
@@ -12,9 +13,12 @@ namespace {
 namespace bj = boost::json;
 using ErrorFlag = bj::error_code;
 
-// Builds values bottom-up. Complete children wait on `values_`, names on `names_`.
+// Builds values bottom-up. Complete children wait on `values_`, names on `names_`. A careful one
+// also looks at every key as it comes, to say exactly which stands twice.
 class Builder {
  public:
+  explicit Builder(bool careful) : careful_(careful) {}
+
   static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
   static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
   static constexpr std::size_t max_key_size = static_cast<std::size_t>(-1);
@@ -22,11 +26,15 @@ class Builder {
 
   Value take() { return std::move(values_.back()); }
   const std::string& problem() const { return problem_; }
+  bool key_stands_twice() const { return key_stands_twice_; }
 
   bool on_document_begin(ErrorFlag&) { return true; }
   bool on_document_end(ErrorFlag&) { return true; }
   bool on_array_begin(ErrorFlag&) { return true; }
-  bool on_object_begin(ErrorFlag&) { return true; }
+  bool on_object_begin(ErrorFlag&) {
+    if (careful_) keys_.emplace_back();
+    return true;
+  }
 
   bool on_array_end(std::size_t count, ErrorFlag&) {
     auto first = values_.end() - static_cast<std::ptrdiff_t>(count);
@@ -47,9 +55,12 @@ class Builder {
     }
     values_.resize(first_value);
     names_.resize(first_name);
-    // Only needed to name the culprit, so only copied when there can be one.
+    if (careful_) keys_.pop_back();
     Value object = Value::object(std::move(members));
-    if (object.size() != count) return refuse("an object that ends here has a key twice", flag);
+    if (object.size() != count) {
+      key_stands_twice_ = true;
+      return refuse("an object that ends here has a key twice", flag);
+    }
     values_.push_back(std::move(object));
     return true;
   }
@@ -58,8 +69,12 @@ class Builder {
     text_.append(part.data(), part.size());
     return true;
   }
-  bool on_key(bj::string_view part, std::size_t, ErrorFlag&) {
+  bool on_key(bj::string_view part, std::size_t, ErrorFlag& flag) {
     text_.append(part.data(), part.size());
+    if (careful_ && !keys_.back().insert(text_).second) {
+      return refuse("the key " + preview(Value::string(text_), 60) + " stands twice in its object",
+                    flag);
+    }
     names_.push_back(std::exchange(text_, {}));
     return true;
   }
@@ -135,6 +150,9 @@ class Builder {
   std::vector<std::string> names_;
   std::string text_;
   std::string problem_;
+  bool careful_;
+  bool key_stands_twice_ = false;
+  std::vector<std::unordered_set<std::string>> keys_;  // of the open objects
 };
 
 SourcePos position_in(std::string_view text, std::size_t offset) {
@@ -175,8 +193,38 @@ std::string words_for(const ErrorFlag& flag, std::string_view text, std::size_t 
   if (flag == bj::error::too_deep) {
     return "nested deeper than " + std::to_string(limits.max_depth) + " levels";
   }
+  if (flag == bj::error::exponent_overflow) return "a number is too large for a double";
   if (flag == bj::error::syntax) return words_for_character(text, offset);
   return flag.message();
+}
+
+// Where the key begins whose closing quote stands at `closing`.
+std::size_t start_of_key(std::string_view text, std::size_t closing) {
+  for (std::size_t at = std::min(closing, text.size()); at-- > 0;) {
+    if (text[at] != '"') continue;
+    std::size_t slashes = 0;
+    while (slashes < at && text[at - 1 - slashes] == '\\') ++slashes;
+    if (slashes % 2 == 0) return at;
+  }
+  return closing;
+}
+
+Result<Value> parse_with(std::string_view text, const JsonLimits& limits, bool careful) {
+  bj::parse_options options;
+  options.max_depth = limits.max_depth;
+  bj::basic_parser<Builder> parser(options, careful);
+  ErrorFlag flag;
+  std::size_t used = parser.write_some(false, text.data(), text.size(), flag);
+  if (!flag && used < text.size()) flag = bj::error::extra_data;
+  if (!flag) return parser.handler().take();
+  if (parser.handler().key_stands_twice() && !careful) return parse_with(text, limits, true);
+  std::string problem = parser.handler().problem();
+  if (problem.empty()) {
+    problem = words_for(flag, text, used, limits);
+  } else if (careful) {
+    used = start_of_key(text, used);
+  }
+  return refuse_at(text, used, problem);
 }
 
 }  // namespace
@@ -187,17 +235,7 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
                                              " bytes; the limit is " +
                                              std::to_string(limits.max_bytes));
   }
-  bj::parse_options options;
-  options.max_depth = limits.max_depth;
-  bj::basic_parser<Builder> parser(options);
-  ErrorFlag flag;
-  std::size_t used = parser.write_some(false, text.data(), text.size(), flag);
-  if (!flag && used < text.size()) flag = bj::error::extra_data;
-  if (flag) {
-    const std::string& problem = parser.handler().problem();
-    return refuse_at(text, used, problem.empty() ? words_for(flag, text, used, limits) : problem);
-  }
-  return parser.handler().take();
+  return parse_with(text, limits, false);
 }
 
 }  // namespace sluice

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -22,7 +24,22 @@ class ToolCatalog {
   virtual std::vector<std::string_view> function_names(std::string_view tool) const = 0;
 };
 
-// From the plan's own settings and the table of kinds; open kinds are incomplete.
-std::unique_ptr<ToolCatalog> catalog_of(const Plan& plan);
+// What an opened tool said of its functions, before the plan's settings change them.
+struct DiscoveredTool {
+  std::string tool;
+  std::vector<FunctionSpec> functions;
+};
+
+// From the plan's own settings and the table of kinds; open kinds are incomplete, but for those in
+// `discovered`, whose functions replace the table's.
+std::unique_ptr<ToolCatalog> catalog_of(const Plan& plan,
+                                        std::span<const DiscoveredTool> discovered = {});
+// Of a sub-plan: tools that it has of the plan around it (`inherited`) are answered by `outer`,
+// which must outlive the result.
+std::unique_ptr<ToolCatalog> catalog_within(const Plan& sub_plan, const ToolCatalog& outer);
+// The default function of a tool: the kind's, or what the settings name; "" when there is none.
+std::string default_function(const NamedSettings& tool);
+// Applies one map of settings (effect, input, output, timeout, ...) to a function.
+void apply_settings(const Value& settings, const Plan& plan, FunctionSpec& function);
 
 }  // namespace sluice

@@ -265,9 +265,9 @@ void Child::poll_exit() {
 }
 
 void Child::reap() {
-  siginfo_t info{};
   // First look, then kill what is left of the group, then reap: until then the group's number
   // cannot belong to anybody else.
+  siginfo_t info{};
   if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT | WNOHANG) != 0 ||
       info.si_pid == 0) {
     return poll_exit();
@@ -325,9 +325,24 @@ void Child::kill() {
   if (!exit_) signal_group(SIGKILL);
 }
 
-void Child::abandon() {
+bool Child::has_ended() const {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT | WNOHANG) != 0 ||
+         info.si_pid != 0;
+}
+
+void Child::abandon(int grace_ms) {
   if (abandoned_) return;
   abandoned_ = true;
+  if (!exit_ && grace_ms > 0) {
+    boost::system::error_code ignored;
+    input_.close(ignored);
+    signal_group(SIGTERM);
+    constexpr int kLookMs = 5;
+    for (int waited = 0; waited < grace_ms && !has_ended(); waited += kLookMs) {
+      ::usleep(kLookMs * 1000);
+    }
+  }
   if (!exit_) {
     signal_group(SIGKILL);
     ::waitpid(pid_, nullptr, 0);

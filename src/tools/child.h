@@ -69,8 +69,9 @@ class Child : public std::enable_shared_from_this<Child> {
   // SIGTERM to the group, SIGKILL after the grace.
   void terminate(int grace_ms);
   void kill();
-  // Kills, reaps and forgets all handlers. Waits for the kernel, not for the child's consent.
-  void abandon();
+  // Kills, reaps and forgets all handlers. Waits for the kernel, not for the child's consent; with
+  // a grace the child is first asked (end of input, SIGTERM) and given that long.
+  void abandon(int grace_ms = 0);
 
  private:
   void watch_exit();
@@ -80,6 +81,7 @@ class Child : public std::enable_shared_from_this<Child> {
   void take_errors(std::string_view bytes);
   void write_next();
   void signal_group(int signal) const;
+  bool has_ended() const;
 
   boost::asio::any_io_executor io_;
   pid_t pid_;

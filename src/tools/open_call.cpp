@@ -34,7 +34,7 @@ void OpenCall::start_timer(std::int64_t timeout_ms) {
   timer_.async_wait([self = shared_from_this()](boost::system::error_code failed) {
     if (failed || self->ended_ || self->owner_ == nullptr || self->paused_) return;
     self->stop(Error(ErrorCode::kTimeout, fmt::format("{} took longer than its timeout of {} ms",
-                                                      self->request_.function,
+                                                      self->label(),
                                                       self->request_.timeout_ms)));
   });
 }
@@ -138,7 +138,7 @@ void OpenCalls::cancel(CallId id) {
   auto found = open_.find(id);
   if (found == open_.end()) return;
   auto open = found->second;
-  open->stop(Error(ErrorCode::kCancelled, open->request().function + " was cancelled"));
+  open->stop(Error(ErrorCode::kCancelled, open->label() + " was cancelled"));
 }
 
 void OpenCalls::resume(CallId id) {

@@ -26,6 +26,9 @@ class OpenCall : public std::enable_shared_from_this<OpenCall> {
 
   const ToolCall& request() const { return request_; }
   CallId id() const { return id_; }
+  // What messages call it; the function's name when not set.
+  void set_label(std::string label) { label_ = std::move(label); }
+  const std::string& label() const { return label_.empty() ? request_.function : label_; }
   bool ended() const { return ended_; }
   // Cancelled or out of time; on_end waits until the kind has let go of the call.
   bool stopping() const { return stop_reason_.has_value(); }
@@ -65,6 +68,7 @@ class OpenCall : public std::enable_shared_from_this<OpenCall> {
   OpenCalls* owner_;  // null once dropped
   CallId id_;
   ToolCall request_;
+  std::string label_;
   ToolCallbacks callbacks_;
   boost::asio::steady_timer timer_;
   std::int64_t remaining_ms_ = 0;  // of the timeout when the timer stands still

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "data/json.h"
+#include "plan/logical.h"
+#include "plan/tool_catalog.h"
 
 namespace sluice {
 
@@ -54,9 +56,8 @@ Result<std::vector<std::string>> setting_command(const ToolSettings& settings) {
   }
   if (argv.empty() || argv[0].empty()) {
     return fail(ErrorCode::kSettingInvalid,
-                fmt::format("tool {}: command must be a list that begins with the program, such as "
-                            "[\"sort\", \"-u\"]",
-                            settings.id));
+                fmt::format("command must be a list that begins with the program, such as "
+                            "[\"sort\", \"-u\"]"));
   }
   std::filesystem::path name = argv[0];
   if (name.is_relative() && argv[0].contains('/')) {
@@ -75,6 +76,22 @@ Result<std::string> body_bytes(const Value& value) {
   auto bytes = value.blob_bytes();
   if (!bytes) return fail(ErrorCode::kToolFailed, "the bytes of a blob are not in memory");
   return std::string(*bytes);
+}
+
+std::vector<FunctionSpec> functions_of_kind(std::string_view kind, const Value& settings) {
+  // The catalog of a plan with this one tool knows what settings mean for functions.
+  Plan plan;
+  NamedSettings tool;
+  tool.id = "tool";
+  tool.kind = kind;
+  tool.settings = settings;
+  plan.tools.push_back(std::move(tool));
+  auto catalog = catalog_of(plan);
+  std::vector<FunctionSpec> functions;
+  for (std::string_view name : catalog->function_names("tool")) {
+    functions.push_back(*catalog->find("tool", name));
+  }
+  return functions;
 }
 
 }  // namespace sluice

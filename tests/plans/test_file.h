@@ -1,8 +1,8 @@
 // A .test file of the plan tests: what it looks like, and reading and rewriting it.
 //
 // A block begins with a line `=== KEYWORD ...` and goes on to the next such line:
-//   === plan                      the plan's text; begins a new case
-//   === file NAME                 a file in the case's folder; before or after the plan
+//   === plan                      the plan's text; begins a new case in an empty folder
+//   === file NAME                 a file in the folders of this case and of those that follow
 //   === params                    JSON object, for the runs that follow
 //   === model scripted            replies of the model `default`, one JSON object a line
 //   === verify ok                 no errors; below it the warnings, `LINE:COLUMN CODE` each

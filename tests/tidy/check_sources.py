@@ -21,7 +21,7 @@ BANNED_NAME_PARTS = {"util", "utils", "helper", "helpers", "manager", "managers"
 ENGINE_ONLY = re.compile(r"^(llama|ggml|gguf|xgrammar|dlpack|jinja|nlohmann)\b")
 CLOCKS_AND_CHANCE = re.compile(
     r"\b(system_clock|steady_clock|high_resolution_clock|file_clock|utc_clock)\s*::\s*now\b"
-    r"|\brandom_device\b|\bs?rand(om)?(48|_r)?\s*\("
+    r"|\brandom_device\b|(?<![\w.>:])(std::|::)?[sdlm]?rand(48|_r)?\s*\("
     r"|(?<![\w.>:])(std::|::)?(time|clock)\s*\(\s*(0|NULL|nullptr|&\w+)?\s*\)"
     r"|\b(clock_gettime|gettimeofday|getrandom|arc4random\w*)\s*\(")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

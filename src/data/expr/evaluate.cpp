@@ -200,8 +200,8 @@ const Value* Evaluation::member(NodeId at, const Value& base, std::string_view n
   }
   if (names.size() > kShown) known += ", ...";
   undefined(at, false,
-            fmt::format("no member {}{}; {}", name,
-                        close.empty() ? "" : ", did you mean " + cut(close, 40) + "?",
+            fmt::format("no member {}; {}{}", name,
+                        close.empty() ? "" : fmt::format("did you mean {}? ", cut(close, 40)),
                         names.empty() ? "the object is empty" : "there are: " + known));
   return nullptr;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <tuple>
 
 #include "fmt/format.h"
@@ -250,9 +251,9 @@ NodeId Parser::number() {
   }
   double value = 0;
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (error == std::errc::result_out_of_range && std::abs(value) < 1) value = 0;
-  else if (error != std::errc{} || !std::isfinite(value))
-    return fail(start, fmt::format("{} is out of range", digits));
+  // from_chars does not say on which side; too small is 0.
+  if (error == std::errc::result_out_of_range) value = std::strtod(std::string(digits).c_str(), nullptr);
+  if (!std::isfinite(value)) return fail(start, fmt::format("{} is out of range", digits));
   return constant(Value::number(value), start);
 }
 

@@ -19,7 +19,12 @@ void RunMachine::on_bound(Bound& bound) {
     case BindPurpose::kItems:
       return on_items_bound(*frame, step, bound);
     case BindPurpose::kWhen:
-      if (bound.error) return on_body_bound(*frame, step, bound);
+      if (bound.error) {
+        // on_error belongs to the call; what it reads may not even be there yet.
+        return finish_slot(*frame, step, bound.task.item, SlotStatus::kFailed, Value(),
+                           std::make_unique<Error>(std::move(*bound.error)),
+                           latest_input_path(*frame, step, bound.task.item));
+      }
       if (!bound.holds) {
         return finish_slot(*frame, step, bound.task.item, SlotStatus::kSkipped, Value(), nullptr,
                            latest_input_path(*frame, step, bound.task.item));

@@ -44,6 +44,7 @@ void RunMachine::on_call_ended(const CallEnded& ended) {
   trace_call(TraceKind::kCallEnded, *frame, ended.call, ended.usage,
              failed ? &failed->error : nullptr, returned && returned->cached);
   release_slot(*frame, *task);
+  paused_streams_.erase({task->ref.frame, task->ref.step});
   if (frame->dead || task->abandoned) {
     if (task->running_calls == 0) drop_task(*frame, *task);
     return;

@@ -11,7 +11,12 @@ namespace sluice {
 
 namespace {
 
-bool is_leaf(const PhysicalStep& step) { return step.logical.op != OperatorKind::kPlan; }
+// A sub-plan holds no place of the run, its calls do; nor does a stream that feeds other steps,
+// which would wait for consumers that wait for its place.
+bool holds_run_slot(const Frame& frame, std::uint32_t step) {
+  return frame.plan->steps[step].logical.op != OperatorKind::kPlan &&
+         !frame.index->steps[step].emits;
+}
 
 // What a budget still allows; the first bound that is reached, in words, or "".
 std::string spent_bound(const Budget& budget, const Usage& used, std::uint64_t calls,
@@ -69,7 +74,7 @@ bool RunMachine::may_start(const ReadyKey& key) {
   }
   ++state.running;
   if (limited) ++used;
-  if (is_leaf(step)) ++slots_used_;
+  if (holds_run_slot(*frame, key.task.step)) ++slots_used_;
   task->slot_held = true;
   return true;
 }
@@ -80,7 +85,7 @@ void RunMachine::release_slot(Frame& frame, Task& task) {
   const PhysicalStep& step = frame.plan->steps[task.ref.step];
   FrameStep& state = frame.steps[task.ref.step];
   --state.running;
-  if (is_leaf(step)) --slots_used_;
+  if (holds_run_slot(frame, task.ref.step)) --slots_used_;
   if (!state.parked.empty()) {
     enqueue(state.parked.top());
     state.parked.pop();
@@ -106,7 +111,7 @@ void RunMachine::dispatch() {
 void RunMachine::start_task(Frame& frame, Task& task) {
   const PhysicalStep& step = frame.plan->steps[task.ref.step];
   if (task.started_ns == 0) task.started_ns = now_;
-  if (is_leaf(step)) return start_call(frame, task);
+  if (step.logical.op != OperatorKind::kPlan) return start_call(frame, task);
   FrameStep& state = frame.steps[task.ref.step];
   if (state.first_call_ns == 0) state.first_call_ns = now_;
   if (step.logical.timeout_ms) {
@@ -144,6 +149,8 @@ void RunMachine::start_call(Frame& frame, Task& task) {
   if (task.round > 0) start.task_id += fmt::format("#{}", task.round);
   start.idempotency_key = call_key(start.task_id, task);
   start.timeout_ms = step.logical.timeout_ms.value_or(0);
+  state.emitted_since_credit = 0;
+  state.credit_due = false;
   start.streaming = frame.index->steps[task.ref.step].emits;
   task.calling = true;
   ++task.running_calls;
@@ -192,8 +199,14 @@ void RunMachine::charge(Frame& frame, std::uint32_t step, const Usage& usage,
     above->steps[at].used += usage;
     above->steps[at].calls += calls;
     if (above->id == 0) return;
-    at = above->parent.step;
-    above = find_frame(above->parent.frame);
+    Frame* parent = find_frame(above->parent.frame);
+    at = parent ? above->parent.step : kNoIndex;
+    above = parent ? parent : find_frame(0);  // cut off by a timeout: the run pays all the same
+    if (at == kNoIndex) {
+      above->used += usage;
+      above->calls += calls;
+      return;
+    }
   }
 }
 

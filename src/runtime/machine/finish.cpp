@@ -10,6 +10,7 @@ namespace sluice {
 
 namespace {
 constexpr std::size_t kErrorsKept = 20;
+constexpr std::uint32_t kToldEvery = 64;
 }
 
 // More items are known, or it is known that no more will come.
@@ -20,7 +21,9 @@ void RunMachine::grow(Frame& frame, std::uint32_t step, std::uint32_t known, boo
   relation.known = std::max(relation.known, known);
   relation.closed = relation.closed || closed;
   if (news) {
-    if (trace_) {
+    // A flow grows item by item; a sink wants to hear of it now and then.
+    bool tell = relation.closed || relation.known % kToldEvery == 0 || relation.known < 2;
+    if (trace_ && tell) {
       TraceEvent event;
       event.at = now_;
       event.kind = TraceKind::kItemsKnown;
@@ -101,7 +104,7 @@ void RunMachine::finish_stream(Frame& frame, std::uint32_t step, SlotStatus stat
     return finish_whole(frame, step, RelationPhase::kSkipped, nullptr);
   }
   if (status == SlotStatus::kInDoubt) {
-    trace_task(TraceKind::kTaskInDoubt, frame, {frame.id, step, 0}, nullptr, error.get());
+    trace_task(TraceKind::kTaskInDoubt, frame, {frame.id, step, kNoIndex}, nullptr, error.get());
     frame.in_doubt = true;
     return;
   }
@@ -127,9 +130,15 @@ void RunMachine::set_task_status(Frame& frame, std::uint32_t step, std::uint32_t
 void RunMachine::give_credit(Frame& frame, std::uint32_t step) {
   FrameStep& state = frame.steps[step];
   if (!state.credit_due || state.relation.known >= open_limit(frame, step)) return;
+  resume_stream(frame, step);
+}
+
+void RunMachine::resume_stream(Frame& frame, std::uint32_t step) {
+  FrameStep& state = frame.steps[step];
   auto found = state.tasks.find(0);
-  if (found == state.tasks.end() || !found->second->calling) return;
   state.credit_due = false;
+  paused_streams_.erase({frame.id, step});
+  if (found == state.tasks.end() || !found->second->calling) return;
   emit(ResumeCall{call_ref(*found->second)});
 }
 

@@ -222,7 +222,17 @@ void RunMachine::end_run(RunStatus status, Value result) {
 
 // Ends a run in which nothing is under way and nothing can start.
 void RunMachine::maybe_end_idle() {
-  if (ended_ || frames_.empty() || pending_binds_ > 0 || running_calls_ > 0) return;
+  if (ended_ || frames_.empty() || pending_binds_ > 0) return;
+  if (running_calls_ > 0) {
+    // Streams wait for their consumers' windows, and the consumers for a place that a stream holds:
+    // then the window gives way.
+    bool stuck = running_calls_ == paused_streams_.size() && timers_.empty() && !stopping();
+    while (stuck && !paused_streams_.empty()) {
+      auto [frame, step] = *paused_streams_.begin();
+      resume_stream(*find_frame(frame), step);
+    }
+    return;
+  }
   if (pending_admits_ > 0) return;
   if (cancelled_) return end_run(RunStatus::kCancelled, Value());
   if (interrupted_) return end_run(RunStatus::kInterrupted, Value());

@@ -136,12 +136,18 @@ void RunMachine::on_item(const ItemEmitted& emitted) {
   if (++state.emitted_since_credit < kStreamCredit) return;
   state.emitted_since_credit = 0;
   state.credit_due = true;
+  if (stopping()) return resume_stream(*frame, step);  // nobody will take more: let it end
+  paused_streams_.insert({frame->id, step});
   push(WorkKind::kOpen, frame->id, step);
 }
 
 void RunMachine::on_interrupt() {
   if (!interrupted_) {
     interrupted_ = true;
+    while (!paused_streams_.empty()) {
+      auto [frame, step] = *paused_streams_.begin();
+      resume_stream(*find_frame(frame), step);
+    }
     return;
   }
   if (cutting_) return;

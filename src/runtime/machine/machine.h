@@ -14,6 +14,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -153,6 +154,7 @@ class RunMachine {
   SlotStatus task_status(const Frame& frame, std::uint32_t step, std::uint32_t item) const;
   void set_task_status(Frame& frame, std::uint32_t step, std::uint32_t item, SlotStatus status);
   void give_credit(Frame& frame, std::uint32_t step);
+  void resume_stream(Frame& frame, std::uint32_t step);
   void note_failure(Frame& frame, const TaskRef& task, const Error& error);
 
   // ---- small things ----
@@ -183,6 +185,7 @@ class RunMachine {
   ReadyHeap ready_;
   std::map<std::string, std::pair<std::uint32_t, ReadyHeap>, std::less<>> resources_;  // used, parked
   std::unordered_map<std::uint64_t, TaskRef> timers_;
+  std::set<std::pair<std::uint32_t, std::uint32_t>> paused_streams_;  // (frame, step)
   std::uint64_t next_timer_ = 1;
   std::uint64_t next_order_ = 0;
   std::uint32_t running_calls_ = 0;

@@ -89,21 +89,23 @@ void Relation::finish(std::uint32_t item, SlotStatus status, Value value, PathPt
     std::unique_ptr<Chunk>& behind = chunks_[scanned_chunks_];
     if (behind && behind.get() != &chunk && behind->released >= kChunkSlots) behind.reset();
   }
-  if (!keep_values && slot_readers == 0) release(chunk, item);
+  // A reader that was skipped early may be done with the slot already.
+  if (!keep_values && chunk.consumed[offset] >= slot_readers) release(chunk, item);
 }
 
 void Relation::consume(std::uint32_t item) {
   std::uint32_t index = item / kChunkSlots;
-  if (index >= chunks_.size() || !chunks_[index]) return;
+  if (item >= known || index >= chunks_.size() || !chunks_[index]) return;
   Chunk& chunk = *chunks_[index];
   std::uint32_t offset = item % kChunkSlots;
-  if (++chunk.consumed[offset] < slot_readers || keep_values) return;
-  release(chunk, item);
+  ++chunk.consumed[offset];
+  if (chunk.consumed[offset] != slot_readers || keep_values) return;
+  if (is_terminal(chunk.status[offset])) release(chunk, item);
 }
 
 void Relation::release(Chunk& chunk, std::uint32_t item) {
   std::uint32_t offset = item % kChunkSlots;
-  chunk.values[offset] = Value();
+  if (offset < chunk.values.size()) chunk.values[offset] = Value();
   if (chunk.paths) (*chunk.paths)[offset] = nullptr;
   if (chunk.status[offset] == SlotStatus::kFailed && failed > 16) errors_.erase(item);
   std::uint32_t first = item - offset;

@@ -226,8 +226,7 @@ Result<std::unique_ptr<Tool>> open_http_tool(const ToolSettings& settings) {
   });
   if (!word || method == "CONNECT" || method == "TRACE") {
     return fail(ErrorCode::kSettingInvalid,
-                fmt::format("tool {}: method must be GET, POST, PUT, PATCH, DELETE or HEAD, not {}",
-                            settings.id, one_line_start(method)));
+                fmt::format("method must be GET, POST, PUT, PATCH, DELETE or HEAD, not {}", one_line_start(method)));
   }
   auto headers = setting_pairs(settings.values, "headers");
   if (!headers) return std::unexpected(headers.error());

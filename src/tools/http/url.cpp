@@ -72,9 +72,8 @@ Result<std::string> check_base_url(std::string_view tool, const std::string& url
   if (!url.contains("://") || (scheme != "http" && scheme != "https") ||
       part_of(parsed, CURLUPART_HOST).empty()) {
     return fail(ErrorCode::kSettingInvalid,
-                fmt::format("tool {}: url must begin with http:// or https:// and name a host, "
-                            "unlike {}",
-                            tool, display_url(one_line_start(url))));
+                fmt::format("url must begin with http:// or https:// and name a host, "
+                            "unlike {}", display_url(one_line_start(url))));
   }
   return url;
 }

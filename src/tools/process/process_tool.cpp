@@ -280,8 +280,7 @@ Result<std::unique_ptr<Tool>> open_process_tool(const ToolSettings& settings) {
   std::string form = setting_text(settings.values, "stdout", "json");
   if (form != "json" && form != "text" && form != "lines") {
     return fail(ErrorCode::kSettingInvalid,
-                fmt::format("tool {}: stdout must be json, text or lines, not {}", settings.id,
-                            one_line_start(form)));
+                fmt::format("stdout must be json, text or lines, not {}", one_line_start(form)));
   }
   auto parsed = form == "lines"  ? OutputForm::kLines
                 : form == "text" ? OutputForm::kText

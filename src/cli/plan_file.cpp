@@ -1,0 +1,66 @@
+#include "cli/plan_file.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "host/read_file.h"
+#include "plan/parse.h"
+#include "plan/tool_catalog.h"
+#include "verify/verify.h"
+
+namespace sluice::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path folder_of(const std::string& file) {
+  const fs::path folder = file == "-" ? fs::path() : fs::path(file).parent_path();
+  return folder.empty() ? fs::path(".") : folder;
+}
+
+}  // namespace
+
+Result<CheckedPlan> check_plan_file(const std::string& file) {
+  auto text = read_plan_file(file);
+  if (!text) {
+    if (text.error().code() == ErrorCode::kFileUnreadable) return std::unexpected(text.error());
+    // About what is inside: said with the file's name, as every finding is.
+    return fail(text.error().code(), fmt::format("{}: {}", file, text.error().message()));
+  }
+  CheckedPlan checked;
+  checked.file = file;
+  checked.folder = folder_of(file);
+  ParseOptions options;
+  options.read_file = [folder = checked.folder](std::string_view name) {
+    return read_plan_file(folder / fs::path(name));
+  };
+  ParsedPlan parsed = parse_plan(*text, file, options);
+  checked.findings = std::move(parsed.diagnostics);
+  checked.plan = std::move(parsed.plan);
+  checked.files = checked.plan ? checked.plan->files : std::vector<std::string>{file};
+  checked.sources.add(file, std::move(*text));
+  if (checked.plan) {
+    auto catalog = catalog_of(*checked.plan);
+    verify_plan({*checked.plan, *catalog}, checked.findings);
+  }
+  checked.findings.sort();
+  return checked;
+}
+
+std::expected<CheckedPlan, ExitCode> require_plan(const std::string& file, bool show_warnings) {
+  auto checked = check_plan_file(file);
+  if (!checked) {
+    print_error(checked.error());
+    return std::unexpected(exit_code_of(checked.error()));
+  }
+  const bool bad = checked->findings.has_errors() || checked->plan == nullptr;
+  if (bad || (show_warnings && !checked->findings.all().empty())) {
+    write_err(diagnostics_text(checked->findings, checked->files, checked->sources, terminal_of(2)));
+  }
+  if (!bad) return std::move(*checked);
+  write_err(fmt::format("{} in {}; nothing was run\n", counts_text(checked->findings), file));
+  return std::unexpected(kPlanWrong);
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,238 @@
+#include "plan/lower.h"
+
+#include <algorithm>
+#include <limits>
+#include <queue>
+#include <set>
+
+#include "data/json.h"
+#include "fmt/format.h"
+#include "plan/binding_text.h"
+#include "plan/references.h"
+#include "plan/step_lowering.h"
+
+namespace sluice {
+namespace {
+
+using SubPlans = std::map<const Plan*, PhysicalPlanPtr>;
+
+// The written index of each step in an order in which all that a step needs stands before it;
+// among those that could come next, the one written first.
+Result<std::vector<std::uint32_t>> order_of(
+    const Plan& plan, const std::map<std::string, std::uint32_t, std::less<>>& written) {
+  std::size_t count = plan.steps.size();
+  std::vector<std::vector<std::uint32_t>> readers(count);
+  std::vector<std::size_t> missing(count, 0);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const Step& step = plan.steps[i];
+    std::set<std::uint32_t> needs;
+    for (const Reference& read : references_of(step)) {
+      auto found = written.find(read.step);
+      if (found == written.end()) {
+        return fail(ErrorCode::kStepUnknown, fmt::format("no step {}", read.step), read.pos);
+      }
+      needs.insert(found->second);
+    }
+    if (step.on_error && step.on_error->kind == OnErrorRule::Kind::kStep) {
+      auto found = written.find(step.on_error->step);
+      if (found == written.end()) {
+        return fail(ErrorCode::kStepUnknown, fmt::format("no step {}", step.on_error->step),
+                    step.on_error->pos);
+      }
+      needs.insert(found->second);
+    }
+    missing[i] = needs.size();
+    for (std::uint32_t need : needs) readers[need].push_back(i);
+  }
+  std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> ready;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (missing[i] == 0) ready.push(i);
+  }
+  std::vector<std::uint32_t> order;
+  while (!ready.empty()) {
+    std::uint32_t next = ready.top();
+    ready.pop();
+    order.push_back(next);
+    for (std::uint32_t reader : readers[next]) {
+      if (--missing[reader] == 0) ready.push(reader);
+    }
+  }
+  if (order.size() != count) {
+    return fail(ErrorCode::kStepCycle, "steps wait for each other", plan.pos);
+  }
+  return order;
+}
+
+Hasher& add_settings(Hasher& hasher, const NamedSettings* named) {
+  if (!named) return hasher.field("");
+  return hasher.field(named->kind).field(content_hash(named->settings));
+}
+
+Hash256 hash_of(const PhysicalStep& step, const Plan& plan) {
+  const Step& logical = step.logical;
+  Hasher hasher;
+  hasher.field(operator_name(logical.op));
+  switch (logical.op) {
+    case OperatorKind::kLlm:
+      hasher.field(logical.target);
+      add_settings(hasher, plan.find_model(logical.target));
+      break;
+    case OperatorKind::kTool:
+      hasher.field(logical.target).field(logical.function);
+      add_settings(hasher, plan.find_tool(logical.target));
+      break;
+    case OperatorKind::kCode:
+      hasher.field(logical.target);
+      break;
+    case OperatorKind::kPlan:
+      hasher.field(step.plan ? step.plan->plan_hash : Hash256{});
+      break;
+    case OperatorKind::kValue:
+      break;
+  }
+  hasher.field(content_hash(binding_text(body_of(logical))));
+  if (logical.output) hasher.field(content_hash(logical.output->source()));
+  return hasher.finish();
+}
+
+std::uint32_t model_limit(const Plan& plan, std::string_view id) {
+  const NamedSettings* model = plan.find_model(id);
+  const Value* limit = model ? model->settings.find("concurrency") : nullptr;
+  bool fits = limit && limit->is_int() && limit->as_int() > 0 && limit->as_int() <= 100'000;
+  return fits ? static_cast<std::uint32_t>(limit->as_int()) : 0;
+}
+
+void set_resource(const Plan& plan, const ToolCatalog& tools, PhysicalStep& step) {
+  Step& logical = step.logical;
+  if (logical.op == OperatorKind::kLlm) {
+    step.resource = "model:" + logical.target;
+    step.resource_limit = model_limit(plan, logical.target);
+  } else if (logical.op == OperatorKind::kCode) {
+    step.resource = "code";
+  } else if (logical.op == OperatorKind::kTool) {
+    const FunctionSpec* spec = tools.find(logical.target, logical.function);
+    if (spec) logical.function = spec->name;  // the default one by its name
+    const NamedSettings* tool = plan.find_tool(logical.target);
+    if (!spec && tool && logical.function.empty()) logical.function = default_function(*tool);
+    step.resource = fmt::format("tool:{}{}{}", logical.target, logical.function.empty() ? "" : ".",
+                                logical.function);
+    step.resource_limit = spec ? spec->concurrency : FunctionSpec().concurrency;
+  }
+}
+
+void link(std::vector<PhysicalStep>& steps, const LoweringIndex& index) {
+  for (std::uint32_t i = 0; i < steps.size(); ++i) {
+    const auto& on_error = steps[i].logical.on_error;
+    if (on_error && on_error->kind == OnErrorRule::Kind::kStep) {
+      steps[i].fallback = index.physical.find(on_error->step)->second;
+      steps[steps[i].fallback].fallback_of = i;
+    }
+    for (const Edge& edge : steps[i].edges) {
+      auto& consumers = steps[edge.from].consumers;
+      if (consumers.empty() || consumers.back() != i) consumers.push_back(i);
+    }
+  }
+  for (std::size_t i = steps.size(); i-- > 0;) {
+    for (std::uint32_t consumer : steps[i].consumers) {
+      steps[i].rank = std::max(steps[i].rank, steps[consumer].rank + 1);
+    }
+    // A fallback is as urgent as the step that it stands in for (which comes behind it).
+    if (steps[i].fallback_of != kNoIndex) steps[i].rank = steps[steps[i].fallback_of].rank;
+  }
+}
+
+Result<PhysicalPlanPtr> lower(const PlanPtr& plan, const ToolCatalog& tools, SubPlans& known);
+
+Result<void> finish_step(const Plan& plan, const ToolCatalog& tools, SubPlans& known,
+                         PhysicalStep& step) {
+  step.streams = step_streams(step.logical, tools);
+  step.effect = effect_of(step.logical, plan, tools);
+  step.batch_safe = step.logical.op == OperatorKind::kValue;
+  set_resource(plan, tools, step);
+  if (step.logical.op == OperatorKind::kPlan && !step.logical.produced_plan) {
+    const PlanPtr* sub = plan.find_plan(step.logical.target);
+    if (!sub || !*sub) {
+      return fail(ErrorCode::kPlanUnknown, fmt::format("no plan {}", step.logical.target),
+                  step.logical.target_pos);
+    }
+    auto inner = catalog_within(**sub, tools);
+    auto lowered = lower(*sub, *inner, known);
+    if (!lowered) return std::unexpected(lowered.error());
+    step.plan = *lowered;
+  }
+  step.step_hash = hash_of(step, plan);
+  return {};
+}
+
+Hash256 plan_hash(const Plan& plan) {
+  Hasher hasher;
+  hasher.field(content_hash(plan.source));
+  for (const auto* list : {&plan.tools, &plan.models}) {
+    for (const NamedSettings& named : *list) {
+      if (!named.inherited) continue;
+      hasher.field(named.id);
+      add_settings(hasher, &named);
+    }
+  }
+  return hasher.finish();
+}
+
+Result<PhysicalPlanPtr> lower(const PlanPtr& plan, const ToolCatalog& tools, SubPlans& known) {
+  if (auto found = known.find(plan.get()); found != known.end()) return found->second;
+  std::map<std::string, std::uint32_t, std::less<>> written;
+  std::set<std::string, std::less<>> fallbacks;
+  for (std::uint32_t i = 0; i < plan->steps.size(); ++i) {
+    const Step& step = plan->steps[i];
+    written.emplace(step.id, i);
+    if (step.on_error && step.on_error->kind == OnErrorRule::Kind::kStep) {
+      fallbacks.insert(step.on_error->step);
+    }
+  }
+  auto order = order_of(*plan, written);
+  if (!order) return std::unexpected(order.error());
+  auto physical = std::make_shared<PhysicalPlan>();
+  physical->logical = plan;
+  LoweringIndex index;
+  for (std::uint32_t i = 0; i < order->size(); ++i) {
+    const Step& step = plan->steps[(*order)[i]];
+    index.physical.emplace(step.id, i);
+    index.ids.push_back(step.id);
+    index.slots.push_back(has_slots(step, tools) ? 1 : 0);
+  }
+  physical->steps.resize(order->size());
+  for (std::uint32_t i = 0; i < order->size(); ++i) {
+    const Step& step = plan->steps[(*order)[i]];
+    lower_step(step, index, fallbacks.contains(step.id), physical->steps[i]);
+    auto finished = finish_step(*plan, tools, known, physical->steps[i]);
+    if (!finished) return std::unexpected(finished.error());
+  }
+  link(physical->steps, index);
+  choose_windows(physical->steps);
+  for (const Reference& read : references_of(plan->result, EdgeUse::kBody)) {
+    if (!index.physical.contains(read.step)) {
+      return fail(ErrorCode::kStepUnknown, fmt::format("no step {}", read.step), read.pos);
+    }
+  }
+  InputBuilder result(index, false);
+  physical->result = result.bind(plan->result, EdgeUse::kBody);
+  physical->result_edges = std::move(result.edges);
+  physical->result_inputs = std::move(result.inputs);
+  physical->concurrency = plan->concurrency;
+  physical->budget = plan->budget;
+  physical->plan_hash = plan_hash(*plan);
+  known.emplace(plan.get(), physical);
+  return physical;
+}
+
+}  // namespace
+
+Result<PhysicalPlanPtr> lower_plan(const PlanPtr& plan, const ToolCatalog& tools) {
+  SubPlans known;
+  return lower(plan, tools, known);
+}
+
+Hash256 result_key(const PhysicalStep& step, const Value& bound_inputs) {
+  return Hasher().field(step.step_hash).field(content_hash(bound_inputs)).finish();
+}
+
+}  // namespace sluice

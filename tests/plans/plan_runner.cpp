@@ -1,0 +1,201 @@
+#include "tests/plans/plan_runner.h"
+
+#include <array>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <chrono>
+#include <memory>
+#include <set>
+
+#include "base/clock.h"
+#include "host/asio_host.h"
+#include "host/read_file.h"
+#include "host/resources.h"
+#include "host/result_cache.h"
+#include "host/spill_store.h"
+#include "plan/lower.h"
+#include "plan/parse.h"
+#include "plan/tool_catalog.h"
+#include "runtime/run_loop.h"
+#include "tests/plans/scripted_model.h"
+#include "tools/tool.h"
+#include "verify/verify.h"
+
+namespace sluice::plantest {
+namespace {
+
+constexpr std::array<std::string_view, 4> kVariationNames = {"as_written", "one_worker",
+                                                             "through_yaml", "through_json"};
+constexpr std::chrono::seconds kLongestRun{60};
+// Nothing listens there; the instance behind it is replaced by the script before the run.
+constexpr const char* kNowhere = "http://127.0.0.1:9/v1";
+
+ParseOptions options_for(const std::filesystem::path& folder) {
+  ParseOptions options;
+  options.read_file = [folder](std::string_view name) { return read_plan_file(folder / name); };
+  return options;
+}
+
+// What all runs of this process share: starting Python workers for each would take most of the
+// time.
+struct Machine {
+  boost::asio::io_context io;
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{io.get_executor()};
+  boost::asio::thread_pool blocking{2};
+  std::unique_ptr<Tool> code;
+
+  ToolEnvironment environment(const std::filesystem::path& folder) {
+    return {.io = io.get_executor(),
+            .blocking = blocking.get_executor(),
+            .work_dir = folder,
+            .temp_dir = std::filesystem::temp_directory_path(),
+            .clock = &system_clock(),
+            .isolate_code = probe_isolation().isolated};
+  }
+  Tool& code_runner() {
+    if (!code) {
+      code = open_code_runner({.workers = 2, .python = "python3"},
+                              environment(std::filesystem::temp_directory_path()));
+    }
+    return *code;
+  }
+  template <class Condition>
+  bool run_until(Condition done) {
+    auto deadline = std::chrono::steady_clock::now() + kLongestRun;
+    while (!done() && std::chrono::steady_clock::now() < deadline) {
+      io.run_one_for(std::chrono::milliseconds(100));
+    }
+    return done();
+  }
+};
+
+Machine& machine() {
+  static Machine shared;
+  return shared;
+}
+
+// What failed by itself: below "a step failed" and "an input failed".
+const Error& root_of(const Error& error) {
+  const Error* root = &error;
+  while (root->cause() != nullptr && (root->code() == ErrorCode::kStepFailed ||
+                                      root->code() == ErrorCode::kInputFailed)) {
+    root = root->cause();
+  }
+  return *root;
+}
+
+std::vector<std::string> root_codes(const std::vector<Error>& errors) {
+  std::set<std::string> codes;
+  for (const Error& error : errors) codes.insert(std::string(root_of(error).name()));
+  return {codes.begin(), codes.end()};
+}
+
+Result<void> open_resources(Resources& resources, const RunRequest& request) {
+  if (auto opened = resources.open_tools(request.plan); !opened) return opened;
+  if (auto opened = resources.open_models(); !opened) return opened;
+  if (!request.model_script.empty()) {
+    for (const auto& model : resources.models()) {
+      auto scripted = make_scripted_model(request.model_script);
+      if (!scripted) return std::unexpected(scripted.error());
+      model->instance = std::move(*scripted);
+    }
+  }
+  std::optional<Result<void>> discovered;
+  resources.discover([&](Result<void> done) { discovered = std::move(done); });
+  if (!machine().run_until([&] { return discovered.has_value(); })) {
+    return fail(ErrorCode::kTimeout, "the tools did not say what they can do");
+  }
+  return *discovered;
+}
+
+Result<PhysicalPlanPtr> lowered(const RunRequest& request, const PlanScope& scope) {
+  Diagnostics findings;
+  verify_plan({.plan = *request.plan, .tools = scope}, findings);
+  if (findings.has_errors()) {
+    findings.sort();
+    for (const Diagnostic& finding : findings.all()) {
+      if (finding.severity == Severity::kError) return fail(finding.code, finding.message);
+    }
+  }
+  auto plan = lower_plan(request.plan, scope);
+  if (!plan || request.variation != Variation::kOneWorker) return plan;
+  auto narrow = std::make_shared<PhysicalPlan>(**plan);
+  narrow->concurrency = 1;
+  narrow->window = 1;
+  for (PhysicalStep& step : narrow->steps) {
+    if (!step.resource.empty()) step.resource_limit = 1;
+  }
+  return narrow;
+}
+
+}  // namespace
+
+std::string_view variation_name(Variation variation) {
+  return kVariationNames[static_cast<std::size_t>(variation)];
+}
+
+std::string vary(std::string_view text, const std::filesystem::path& folder, Variation variation) {
+  if (variation == Variation::kAsWritten || variation == Variation::kOneWorker) {
+    return std::string(text);
+  }
+  ParsedPlan parsed = parse_plan(text, "plan.yaml", options_for(folder));
+  if (!parsed.plan || parsed.diagnostics.has_errors()) return "";
+  return variation == Variation::kThroughYaml ? print_plan_yaml(*parsed.plan)
+                                              : print_plan_json(*parsed.plan);
+}
+
+Checked check(std::string_view text, const std::filesystem::path& folder) {
+  ParsedPlan parsed = parse_plan(text, "plan.yaml", options_for(folder));
+  Checked checked{.plan = parsed.plan, .findings = std::move(parsed.diagnostics)};
+  if (checked.plan) {
+    auto catalog = catalog_of(*checked.plan);
+    verify_plan({.plan = *checked.plan, .tools = *catalog}, checked.findings);
+  }
+  checked.findings.sort();
+  return checked;
+}
+
+Result<RunReport> run(const RunRequest& request) {
+  RunReport report;
+  Value params = bind_params(*request.plan, request.params, report.param_findings);
+  if (report.param_findings.has_errors()) return report;
+
+  ResourceOptions options;
+  options.models.location = kNowhere;
+  Resources resources(options, machine().environment(request.folder));
+  if (auto opened = open_resources(resources, request); !opened) {
+    return std::unexpected(opened.error());
+  }
+  const PlanScope* scope = resources.scope(request.plan.get());
+  if (scope == nullptr) return fail(ErrorCode::kInternal, "the plan has no scope");
+  auto plan = lowered(request, *scope);
+  if (!plan) return std::unexpected(plan.error());
+
+  ResultCache cache(request.folder / "result-cache.db", system_clock());
+  SpillStore values({.large_bytes = 1024, .memory_bytes = 64 << 10, .directory = request.folder});
+  SummaryFold fold;
+  bool ended = false;
+  AsioHost host(machine().io, {.resources = resources,
+                               .code = machine().code_runner(),
+                               .cache = cache,
+                               .values = values,
+                               .clock = system_clock(),
+                               .run_id = "0000000000000001"});
+  RunLoop loop(*plan, host, values, &fold, [&](RunOutcome outcome) {
+    report.outcome = std::move(outcome);
+    ended = true;
+  });
+  host.set_inbox(&loop);
+  host.add_plan(*plan, *scope);
+  loop.start({.run_id = "0000000000000001", .params = params, .seed = 1});
+  if (!machine().run_until([&] { return ended; })) {
+    return fail(ErrorCode::kTimeout, "the run did not end");
+  }
+  if (auto result = values.load(report.outcome.result)) report.outcome.result = *result;
+  report.summary = fold.summary();
+  report.error_codes = root_codes(report.outcome.errors);
+  return report;
+}
+
+}  // namespace sluice::plantest
