@@ -16,5 +16,7 @@ foreach(name IN LISTS names)
   list(TRANSFORM links PREPEND sluice_)
   add_executable(bench_${name} EXCLUDE_FROM_ALL ${sources})
   target_include_directories(bench_${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_definitions(bench_${name} PRIVATE
+    SLUICE_BENCH_DIR="${PROJECT_SOURCE_DIR}/bench/${name}")
   target_link_libraries(bench_${name} PRIVATE ${links} benchmark::benchmark TBB::tbb)
 endforeach()

@@ -25,8 +25,10 @@ Result<CheckedPlan> check_plan_file(const std::string& file) {
   auto text = read_plan_file(file);
   if (!text) {
     if (text.error().code() == ErrorCode::kFileUnreadable) return std::unexpected(text.error());
-    // About what is inside: said with the file's name, as every finding is.
-    return fail(text.error().code(), fmt::format("{}: {}", file, text.error().message()));
+    CheckedPlan no_plan{.file = file, .files = {file}};
+    no_plan.sources.add(file, "");  // not for people to look at
+    no_plan.findings.error(text.error().code(), {0, 1, 1}, text.error().message());
+    return no_plan;
   }
   CheckedPlan checked;
   checked.file = file;

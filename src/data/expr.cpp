@@ -63,8 +63,8 @@ std::expected<Expr, std::vector<ExprError>> Expr::compile(std::string_view text,
   }
   if (!expr::has_markup(text)) return constant(Value::string(text));
   if (text.size() > std::min<std::size_t>(limits.max_text_bytes, std::size_t{1} << 30)) {
-    return one_error(ErrorCode::kExprLimit, fmt::format("longer than {} bytes; split the text",
-                                                        limits.max_text_bytes));
+    return one_error(ErrorCode::kExprLimit,
+                     fmt::format("longer than {} bytes; split the text", limits.max_text_bytes));
   }
   auto program = expr::Parser(text, expr::lex(text), names, limits).run();
   if (!program) return std::unexpected(std::move(program.error()));

@@ -37,9 +37,9 @@ void update(EVP_MD_CTX* context, const void* bytes, std::size_t size) {
 Hash256 finish_digest(EVP_MD_CTX* context) {
   Hash256 hash;
   unsigned size = 0;
-  SLUICE_ENSURE(EVP_DigestFinal_ex(context, hash.bytes.data(), &size) == 1 &&
-                    size == hash.bytes.size(),
-                "SHA-256 failed");
+  SLUICE_ENSURE(
+      EVP_DigestFinal_ex(context, hash.bytes.data(), &size) == 1 && size == hash.bytes.size(),
+      "SHA-256 failed");
   return hash;
 }
 
@@ -109,8 +109,8 @@ Hasher& Hasher::field(std::uint64_t number) {
 }
 
 Hasher& Hasher::field(const Hash256& hash) {
-  return field(std::string_view(reinterpret_cast<const char*>(hash.bytes.data()),
-                                hash.bytes.size()));
+  return field(
+      std::string_view(reinterpret_cast<const char*>(hash.bytes.data()), hash.bytes.size()));
 }
 
 Hash256 Hasher::finish() {

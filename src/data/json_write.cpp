@@ -71,18 +71,33 @@ void Writer::text(std::string_view text) {
   std::size_t start = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
     auto byte = static_cast<unsigned char>(text[i]);
-    if (byte >= 0x20 && byte != '"' && byte != '\\') [[likely]] continue;
+    if (byte >= 0x20 && byte != '"' && byte != '\\') [[likely]]
+      continue;
     out_.append(text, start, i - start);
     start = i + 1;
     out_ += '\\';
     switch (byte) {
-      case '"': out_ += '"'; break;
-      case '\\': out_ += '\\'; break;
-      case '\b': out_ += 'b'; break;
-      case '\t': out_ += 't'; break;
-      case '\n': out_ += 'n'; break;
-      case '\f': out_ += 'f'; break;
-      case '\r': out_ += 'r'; break;
+      case '"':
+        out_ += '"';
+        break;
+      case '\\':
+        out_ += '\\';
+        break;
+      case '\b':
+        out_ += 'b';
+        break;
+      case '\t':
+        out_ += 't';
+        break;
+      case '\n':
+        out_ += 'n';
+        break;
+      case '\f':
+        out_ += 'f';
+        break;
+      case '\r':
+        out_ += 'r';
+        break;
       default:
         out_ += "u00";
         out_ += kHex[byte >> 4];
@@ -105,7 +120,11 @@ void Writer::blob(const Value& value) {
   out_.append("{\"$blob\":").append(space).append("{\"media_type\":").append(space);
   text(value.blob_media_type());
   out_.append(",").append(space).append("\"sha256\":").append(space).append("\"");
-  out_.append(value.blob_hash().hex()).append("\",").append(space).append("\"size\":").append(space);
+  out_.append(value.blob_hash().hex())
+      .append("\",")
+      .append(space)
+      .append("\"size\":")
+      .append(space);
   out_.append(std::to_string(value.blob_size())).append("}}");
 }
 
@@ -148,16 +167,34 @@ void Writer::begin(const Value& value) {
     return;
   }
   switch (value.kind()) {
-    case Kind::kNull: out_ += "null"; return;
-    case Kind::kBool: out_ += value.as_bool() ? "true" : "false"; return;
-    case Kind::kInt: out_ += std::to_string(value.as_int()); return;
-    case Kind::kBigInt: out_ += value.as_string(); return;
-    case Kind::kDouble: number(value.as_double()); return;
-    case Kind::kString: text(value.as_string()); return;
-    case Kind::kBlob: blob(value); return;
-    case Kind::kVector: vector(value.floats()); return;
+    case Kind::kNull:
+      out_ += "null";
+      return;
+    case Kind::kBool:
+      out_ += value.as_bool() ? "true" : "false";
+      return;
+    case Kind::kInt:
+      out_ += std::to_string(value.as_int());
+      return;
+    case Kind::kBigInt:
+      out_ += value.as_string();
+      return;
+    case Kind::kDouble:
+      number(value.as_double());
+      return;
+    case Kind::kString:
+      text(value.as_string());
+      return;
+    case Kind::kBlob:
+      blob(value);
+      return;
+    case Kind::kVector:
+      vector(value.floats());
+      return;
     case Kind::kArray:
-    case Kind::kObject: open(value); return;
+    case Kind::kObject:
+      open(value);
+      return;
   }
 }
 

@@ -51,10 +51,11 @@ Type Type::with_shape(std::uint16_t kinds, Shape shape) {
     shape.closed = false;
   }
   if (shape.element && shape.element->is_any()) shape.element.reset();
-  bool says_something = shape.object_known && (!shape.properties.empty() ||
-                                               !shape.required.empty() || shape.closed);
+  bool says_something =
+      shape.object_known && (!shape.properties.empty() || !shape.required.empty() || shape.closed);
   shape.object_known = says_something;
-  if (shape.element || says_something) type.shape_ = std::make_shared<const Shape>(std::move(shape));
+  if (shape.element || says_something)
+    type.shape_ = std::make_shared<const Shape>(std::move(shape));
   return type;
 }
 
@@ -107,19 +108,27 @@ Type of_object(std::span<const Value::Member> members, int depth) {
 
 Type of_nested_value(const Value& value, int depth) {
   switch (value.kind()) {
-    case Value::Kind::kNull: return Type::of(Type::kNull);
-    case Value::Kind::kBool: return Type::of(Type::kBoolean);
+    case Value::Kind::kNull:
+      return Type::of(Type::kNull);
+    case Value::Kind::kBool:
+      return Type::of(Type::kBoolean);
     case Value::Kind::kInt:
-    case Value::Kind::kBigInt: return Type::of(Type::kInteger);
+    case Value::Kind::kBigInt:
+      return Type::of(Type::kInteger);
     case Value::Kind::kDouble: {
       double number = value.as_double();
       return Type::of(number == std::trunc(number) ? Type::kInteger : Type::kFraction);
     }
-    case Value::Kind::kString: return Type::of(Type::kString);
-    case Value::Kind::kArray: return of_array(value.items(), depth);
-    case Value::Kind::kObject: return of_object(value.members(), depth);
-    case Value::Kind::kBlob: return Type::of(Type::kBlob);
-    case Value::Kind::kVector: return Type::of(Type::kVector);
+    case Value::Kind::kString:
+      return Type::of(Type::kString);
+    case Value::Kind::kArray:
+      return of_array(value.items(), depth);
+    case Value::Kind::kObject:
+      return of_object(value.members(), depth);
+    case Value::Kind::kBlob:
+      return Type::of(Type::kBlob);
+    case Value::Kind::kVector:
+      return Type::of(Type::kVector);
   }
   return Type::any();
 }

@@ -19,8 +19,15 @@ class Type {
   // One bit per JSON kind. kInteger: a number without a fraction, 1.0 included (as JSON Schema has
   // it); kFraction: one with a fraction. A computation that may give either is kNumber.
   enum Kind : std::uint16_t {
-    kNull = 1, kBoolean = 2, kInteger = 4, kFraction = 8, kString = 16, kArray = 32, kObject = 64,
-    kBlob = 128, kVector = 256,
+    kNull = 1,
+    kBoolean = 2,
+    kInteger = 4,
+    kFraction = 8,
+    kString = 16,
+    kArray = 32,
+    kObject = 64,
+    kBlob = 128,
+    kVector = 256,
     kNumber = kInteger | kFraction,
     kAnyKind = 511,
   };

@@ -41,11 +41,17 @@ void destroy_value_node(ValueNode* node, std::uint8_t kind_number) noexcept {
       static_cast<TextNode*>(node)->~TextNode();
       ::operator delete(node);
       return;
-    case Value::Kind::kBlob: delete static_cast<BlobNode*>(node); return;
-    case Value::Kind::kVector: delete static_cast<VectorNode*>(node); return;
+    case Value::Kind::kBlob:
+      delete static_cast<BlobNode*>(node);
+      return;
+    case Value::Kind::kVector:
+      delete static_cast<VectorNode*>(node);
+      return;
     case Value::Kind::kArray:
-    case Value::Kind::kObject: break;
-    default: return;
+    case Value::Kind::kObject:
+      break;
+    default:
+      return;
   }
   auto* dead = static_cast<ContainerNode*>(node);
   dead->next_dead = nullptr;
@@ -110,9 +116,9 @@ Value Value::string(std::string_view text) {
 Result<Value> Value::from_utf8(std::string_view bytes) {
   std::size_t valid = utf8_valid_prefix(bytes);
   if (valid != bytes.size()) {
-    return fail(ErrorCode::kUtf8Invalid,
-                "the text is not valid UTF-8 at byte " + std::to_string(valid + 1) +
-                    "; convert it, or keep it as a blob");
+    return fail(ErrorCode::kUtf8Invalid, "the text is not valid UTF-8 at byte " +
+                                             std::to_string(valid + 1) +
+                                             "; convert it, or keep it as a blob");
   }
   return Value(Kind::kString, make_text(bytes));
 }
@@ -169,8 +175,10 @@ Value Value::vector(std::vector<float> numbers) {
 
 double Value::as_double() const {
   switch (kind_) {
-    case Kind::kInt: return static_cast<double>(int_);
-    case Kind::kDouble: return double_;
+    case Kind::kInt:
+      return static_cast<double>(int_);
+    case Kind::kDouble:
+      return double_;
     case Kind::kBigInt: {
       std::string_view digits = as_string();
       double number = 0;
@@ -179,7 +187,8 @@ double Value::as_double() const {
       double infinity = std::numeric_limits<double>::infinity();
       return digits.front() == '-' ? -infinity : infinity;
     }
-    default: SLUICE_ENSURE(false, "as_double of another kind");
+    default:
+      SLUICE_ENSURE(false, "as_double of another kind");
   }
   return 0;
 }
@@ -219,11 +228,16 @@ std::size_t Value::size() const {
       for (char c : as_string()) count += static_cast<signed char>(c) >= -64 ? 1 : 0;
       return count;
     }
-    case Kind::kArray: return items().size();
-    case Kind::kObject: return members().size();
-    case Kind::kVector: return floats().size();
-    case Kind::kBlob: return blob_size();
-    default: return 0;
+    case Kind::kArray:
+      return items().size();
+    case Kind::kObject:
+      return members().size();
+    case Kind::kVector:
+      return floats().size();
+    case Kind::kBlob:
+      return blob_size();
+    default:
+      return 0;
   }
 }
 
@@ -237,8 +251,8 @@ Value Value::with_labels(Labels more) const {
   Value result = *this;
   Labels all = labels() | more;
   bool inside = secret_only_inside() && !more.secret;
-  result.flags_ = static_cast<std::uint8_t>((all.secret ? kSecret : 0) | (inside ? kSecretInside : 0) |
-                                            (all.untrusted ? kUntrusted : 0));
+  result.flags_ = static_cast<std::uint8_t>(
+      (all.secret ? kSecret : 0) | (inside ? kSecretInside : 0) | (all.untrusted ? kUntrusted : 0));
   result.tenant_ = all.tenant;
   return result;
 }
@@ -251,9 +265,15 @@ std::size_t Value::memory_bytes() const {
     pending.pop_back();
     switch (value.kind_) {
       case Kind::kBigInt:
-      case Kind::kString: total += sizeof(TextNode) + value.as_string().size(); break;
-      case Kind::kBlob: total += sizeof(BlobNode) + value.blob_bytes().value_or("").size(); break;
-      case Kind::kVector: total += sizeof(VectorNode) + value.floats().size_bytes(); break;
+      case Kind::kString:
+        total += sizeof(TextNode) + value.as_string().size();
+        break;
+      case Kind::kBlob:
+        total += sizeof(BlobNode) + value.blob_bytes().value_or("").size();
+        break;
+      case Kind::kVector:
+        total += sizeof(VectorNode) + value.floats().size_bytes();
+        break;
       case Kind::kArray: {
         const auto& items = value.node_as<ArrayNode>(Kind::kArray).items;
         total += sizeof(ArrayNode) + items.capacity() * sizeof(Value);
@@ -271,7 +291,8 @@ std::size_t Value::memory_bytes() const {
         }
         break;
       }
-      default: break;
+      default:
+        break;
     }
   }
   return total;
@@ -279,16 +300,25 @@ std::size_t Value::memory_bytes() const {
 
 std::string_view kind_name(Value::Kind kind) {
   switch (kind) {
-    case Value::Kind::kNull: return "null";
-    case Value::Kind::kBool: return "boolean";
+    case Value::Kind::kNull:
+      return "null";
+    case Value::Kind::kBool:
+      return "boolean";
     case Value::Kind::kInt:
-    case Value::Kind::kBigInt: return "integer";
-    case Value::Kind::kDouble: return "number";
-    case Value::Kind::kString: return "string";
-    case Value::Kind::kArray: return "array";
-    case Value::Kind::kObject: return "object";
-    case Value::Kind::kBlob: return "blob";
-    case Value::Kind::kVector: return "vector";
+    case Value::Kind::kBigInt:
+      return "integer";
+    case Value::Kind::kDouble:
+      return "number";
+    case Value::Kind::kString:
+      return "string";
+    case Value::Kind::kArray:
+      return "array";
+    case Value::Kind::kObject:
+      return "object";
+    case Value::Kind::kBlob:
+      return "blob";
+    case Value::Kind::kVector:
+      return "vector";
   }
   return "null";
 }

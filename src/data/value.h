@@ -104,7 +104,9 @@ class Value {
   bool is_null() const { return kind_ == Kind::kNull; }
   bool is_bool() const { return kind_ == Kind::kBool; }
   bool is_int() const { return kind_ == Kind::kInt; }
-  bool is_number() const { return kind_ == Kind::kInt || kind_ == Kind::kDouble || kind_ == Kind::kBigInt; }
+  bool is_number() const {
+    return kind_ == Kind::kInt || kind_ == Kind::kDouble || kind_ == Kind::kBigInt;
+  }
   bool is_string() const { return kind_ == Kind::kString; }
   bool is_array() const { return kind_ == Kind::kArray; }
   bool is_object() const { return kind_ == Kind::kObject; }
@@ -118,11 +120,11 @@ class Value {
     SLUICE_ENSURE(kind_ == Kind::kInt, "as_int of another kind");
     return int_;
   }
-  double as_double() const;  // any number; infinite for a kBigInt beyond a double's range
-  std::string_view as_string() const;        // kString; kBigInt gives its digits
-  std::span<const Value> items() const;      // kArray
-  std::span<const Member> members() const;   // kObject
-  std::span<const float> floats() const;     // kVector
+  double as_double() const;            // any number; infinite for a kBigInt beyond a double's range
+  std::string_view as_string() const;  // kString; kBigInt gives its digits
+  std::span<const Value> items() const;     // kArray
+  std::span<const Member> members() const;  // kObject
+  std::span<const float> floats() const;    // kVector
   // kBlob
   const Hash256& blob_hash() const;
   std::string_view blob_media_type() const;
@@ -135,9 +137,7 @@ class Value {
   const Value* find(std::string_view key) const;
 
   // A container carries the union of its children's labels and those added with with_labels.
-  Labels labels() const {
-    return {(flags_ & kSecret) != 0, (flags_ & kUntrusted) != 0, tenant_};
-  }
+  Labels labels() const { return {(flags_ & kSecret) != 0, (flags_ & kUntrusted) != 0, tenant_}; }
   Value with_labels(Labels more) const;  // union; containers keep their children as they are
   // True when the label secret comes from children only: they are redacted, not the whole.
   bool secret_only_inside() const { return (flags_ & kSecretInside) != 0; }

@@ -52,12 +52,18 @@ bool equal_so_far(const Value& a, const Value& b, Pairs& pending) {
   if (a.is_number() && b.is_number()) return equal_numbers(a, b);
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
-    case Kind::kNull: return true;
-    case Kind::kBool: return a.as_bool() == b.as_bool();
-    case Kind::kString: return a.as_string() == b.as_string();
-    case Kind::kBlob: return equal_blobs(a, b);
-    case Kind::kVector: return equal_vectors(a.floats(), b.floats());
-    default: break;
+    case Kind::kNull:
+      return true;
+    case Kind::kBool:
+      return a.as_bool() == b.as_bool();
+    case Kind::kString:
+      return a.as_string() == b.as_string();
+    case Kind::kBlob:
+      return equal_blobs(a, b);
+    case Kind::kVector:
+      return equal_vectors(a.floats(), b.floats());
+    default:
+      break;
   }
   if (a.size() != b.size()) return false;
   pending.emplace_back(&a, &b);

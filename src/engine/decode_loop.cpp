@@ -16,6 +16,7 @@ constexpr std::size_t kWindow = 64;
 // Idle cells slow down attention for everybody, so only a part of the pool is kept.
 constexpr std::uint32_t kIdlePart = 4;
 constexpr std::uint32_t kIdleSequences = 32;
+constexpr int kAborted = 2;  // what llama_decode returns when the abort callback said so
 
 std::uint32_t size32(std::size_t size) { return static_cast<std::uint32_t>(size); }
 
@@ -316,10 +317,8 @@ void Lane::fail_work(const Work& work, int status) {
 
 void Lane::compute(Work& work) {
   int status = llama_decode(context_.get(), work.batch());
-  if (status != 0) {
-    fail_work(work, status);
-    return;
-  }
+  if (status == kAborted) return;  // the engine stops and ends every request
+  if (status != 0) return fail_work(work, status);
   counters_.batches += 1;
   std::size_t from = 0;
   for (const Work::Part& part : work.parts) {

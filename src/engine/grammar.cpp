@@ -16,6 +16,16 @@ namespace {
 
 constexpr std::int64_t kCacheBytes = std::int64_t{256} << 20;
 
+// XGrammar's words without the time and the source line that it puts before them.
+std::string_view reason(const std::exception& error) {
+  std::string_view words = error.what();
+  auto source = words.find(".cc:");
+  auto start = source == std::string_view::npos ? source : words.find(": ", source);
+  if (start != std::string_view::npos) words.remove_prefix(start + 2);
+  while (words.ends_with('\n')) words.remove_suffix(1);
+  return words;
+}
+
 }  // namespace
 
 struct Grammar::Impl {
@@ -97,7 +107,7 @@ struct GrammarCache::Impl {
       log(LogLevel::kWarning,
           fmt::format("decoding enforces only that the output is JSON; the schema is checked "
                       "afterwards, because it cannot be compiled to a grammar: {}",
-                      e.what()));
+                      reason(e)));
       return compiler.CompileBuiltinJSONGrammar();
     }
   }
@@ -112,7 +122,7 @@ Result<Grammar> GrammarCache::json(const Value& schema) {
     return Grammar(std::make_unique<Grammar::Impl>(impl_->compile_json(schema),
                                                    impl_->vocabulary));
   } catch (const std::exception& e) {
-    return fail(ErrorCode::kDecodeFailed, fmt::format("the output grammar failed: {}", e.what()));
+    return fail(ErrorCode::kDecodeFailed, fmt::format("the output grammar failed: {}", reason(e)));
   }
 }
 
@@ -125,7 +135,7 @@ Result<Grammar> GrammarCache::regex(const std::string& pattern) {
     return fail(ErrorCode::kValueInvalid,
                 fmt::format("the regular expression of the output cannot be enforced while "
                             "decoding: {}",
-                            e.what()));
+                            reason(e)));
   }
 }
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -35,23 +34,6 @@ std::string first_findings(const Diagnostics& findings) {
   return text;
 }
 
-// What the limits list of the parent's tools and models, put where the plan's own would stand, so
-// that the same rules check a produced plan as any other.
-void lend_names(Plan& plan, const PlanScope& parent, const Limits& limits) {
-  for (const PlanScope* scope = &parent; scope != nullptr; scope = scope->parent()) {
-    for (const NamedSettings& tool : scope->plan().tools) {
-      const bool named = std::ranges::any_of(limits.tools, [&](const std::string& allowed) {
-        return allowed == tool.id || allowed.starts_with(tool.id + ".");
-      });
-      if (named && plan.find_tool(tool.id) == nullptr) plan.tools.push_back(tool);
-    }
-    for (const NamedSettings& model : scope->plan().models) {
-      const bool named = std::ranges::find(limits.models, model.id) != limits.models.end();
-      if (named && plan.find_model(model.id) == nullptr) plan.models.push_back(model);
-    }
-  }
-}
-
 // A model often gives its plan as text.
 Result<Value> plan_value(const AdmitPlan& request) {
   if (!request.plan.is_string()) return request.plan;
@@ -81,8 +63,7 @@ Result<AdmittedPlan> admit_plan(const AdmitPlan& request, const PlanScope& paren
   if (parsed.plan == nullptr || parsed.diagnostics.has_errors()) {
     return rejected(request, first_findings(parsed.diagnostics));
   }
-  auto plan = std::make_shared<Plan>(*parsed.plan);
-  lend_names(*plan, parent, request.limits);
+  const PlanPtr& plan = parsed.plan;
   const PlanScope* scope = resources.add_produced(plan, parent, request.limits);
   Diagnostics findings;
   verify_plan({*plan, *scope, &request.limits}, findings);

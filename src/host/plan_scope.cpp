@@ -6,19 +6,16 @@
 #include <utility>
 
 namespace sluice {
-namespace {
-
-const FunctionSpec* discovered_function(const ToolEntry& entry, std::string_view function) {
-  auto found = std::ranges::find(entry.functions, function, &FunctionSpec::name);
-  if (found != entry.functions.end()) return &*found;
-  const bool only_one = function.empty() && entry.functions.size() == 1;
-  return only_one ? &entry.functions.front() : nullptr;
-}
-
-}  // namespace
-
 PlanScope::PlanScope(PlanPtr plan, const PlanScope* parent)
-    : plan_(std::move(plan)), parent_(parent), stated_(catalog_of(*plan_)) {}
+    : plan_(std::move(plan)), parent_(parent), own_(catalog_of(*plan_)) {}
+
+void PlanScope::take_discovered() {
+  std::vector<DiscoveredTool> discovered;
+  for (const auto& [id, entry] : tools_) {
+    if (entry->discovered) discovered.push_back({id, entry->functions});
+  }
+  if (!discovered.empty()) own_ = catalog_of(*plan_, discovered);
+}
 
 bool PlanScope::allows_tool(std::string_view tool, std::string_view function) const {
   if (!limits_) return true;
@@ -40,30 +37,19 @@ ModelEntry* PlanScope::model(std::string_view id) const {
 }
 
 const FunctionSpec* PlanScope::find(std::string_view tool, std::string_view function) const {
-  auto own = tools_.find(tool);
-  if (own == tools_.end()) {
-    const FunctionSpec* spec = parent_ == nullptr ? nullptr : parent_->find(tool, function);
-    return spec != nullptr && allows_tool(tool, spec->name) ? spec : nullptr;
-  }
-  if (own->second->discovered) return discovered_function(*own->second, function);
-  return stated_->find(tool, function);
+  if (tools_.contains(tool) || parent_ == nullptr) return own_->find(tool, function);
+  const FunctionSpec* spec = parent_->find(tool, function);
+  return spec != nullptr && allows_tool(tool, spec->name) ? spec : nullptr;
 }
 
 bool PlanScope::complete(std::string_view tool) const {
-  auto own = tools_.find(tool);
-  if (own != tools_.end()) return own->second->discovered || stated_->complete(tool);
-  return parent_ == nullptr ? stated_->complete(tool) : parent_->complete(tool);
+  if (tools_.contains(tool) || parent_ == nullptr) return own_->complete(tool);
+  return parent_->complete(tool);
 }
 
 std::vector<std::string_view> PlanScope::function_names(std::string_view tool) const {
-  auto own = tools_.find(tool);
-  std::vector<std::string_view> names;
-  if (own != tools_.end() && own->second->discovered) {
-    for (const FunctionSpec& spec : own->second->functions) names.push_back(spec.name);
-    return names;
-  }
-  if (own != tools_.end() || parent_ == nullptr) return stated_->function_names(tool);
-  names = parent_->function_names(tool);
+  if (tools_.contains(tool) || parent_ == nullptr) return own_->function_names(tool);
+  std::vector<std::string_view> names = parent_->function_names(tool);
   std::erase_if(names, [&](std::string_view name) { return !allows_tool(tool, name); });
   return names;
 }

@@ -25,7 +25,7 @@ struct ToolEntry {
   std::unique_ptr<Tool> tool;
   bool open_kind = false;               // its functions are asked for
   bool discovered = false;
-  std::vector<FunctionSpec> functions;  // of an open kind, once discovered
+  std::vector<FunctionSpec> functions;  // as its server has them, once discovered
 };
 
 struct ModelEntry {
@@ -42,6 +42,8 @@ class PlanScope final : public ToolCatalog {
   // Only what `limits` lists may be reached through the parent.
   void restrict_to(const Limits& limits) { limits_ = limits; }
   void add_tool(std::string id, ToolEntry* entry) { tools_[std::move(id)] = entry; }
+  // Once open kinds have told their functions.
+  void take_discovered();
   void add_model(std::string id, ModelEntry* entry) { models_[std::move(id)] = entry; }
 
   ToolEntry* tool(std::string_view id) const;
@@ -58,7 +60,7 @@ class PlanScope final : public ToolCatalog {
 
   PlanPtr plan_;
   const PlanScope* parent_;
-  std::unique_ptr<ToolCatalog> stated_;  // from the plan's own settings
+  std::unique_ptr<ToolCatalog> own_;  // of the plan's own tools
   std::optional<Limits> limits_;
   std::map<std::string, ToolEntry*, std::less<>> tools_;
   std::map<std::string, ModelEntry*, std::less<>> models_;

@@ -8,7 +8,6 @@
 
 #include "data/json.h"
 #include "engine/engine.h"
-#include "host/function_settings.h"
 #include "models/openai_client.h"
 #include "plan/duration.h"
 
@@ -58,6 +57,7 @@ Result<void> Resources::open_scope(const PlanPtr& plan, const PlanScope* parent)
   found->second = std::make_unique<PlanScope>(plan, parent);
   PlanScope& scope = *found->second;
   for (const NamedSettings& named : plan->tools) {
+    // What a sub-plan inherits has the same settings and is the same tool.
     auto entry = open_named_tool(named);
     if (!entry) return std::unexpected(entry.error());
     scope.add_tool(named.id, *entry);
@@ -184,7 +184,10 @@ struct Resources::Discovery {
 
 void Resources::discover(std::function<void(Result<void>)> done) {
   auto discovery = std::make_shared<Discovery>();
-  discovery->done = std::move(done);
+  discovery->done = [this, done = std::move(done)](Result<void> result) {
+    for (const auto& [plan, scope] : scopes_) scope->take_discovered();
+    done(std::move(result));
+  };
   for (const auto& owned : tools_) {
     ToolEntry* entry = owned.get();
     if (!entry->open_kind) continue;
@@ -196,10 +199,6 @@ void Resources::discover(std::function<void(Result<void>)> done) {
       } else {
         entry->functions = std::move(*functions);
         entry->discovered = true;
-        for (FunctionSpec& spec : entry->functions) {
-          auto applied = apply_function_settings(entry->settings, spec);
-          if (!applied) discovery->result = std::unexpected(applied.error());
-        }
       }
       discovery->end_one();
     });

@@ -36,7 +36,7 @@ class Resources {
   Result<void> open_tools(const PlanPtr& plan);
   // Loads the models that its steps name. Call it after open_tools, before the run.
   Result<void> open_models();
-  // Asks all open kinds for their functions; `done` is called once on the I/O executor.
+  // Asks all open kinds for their functions; `done` is called once, on the I/O executor or at once.
   void discover(std::function<void(Result<void>)> done);
 
   const PlanScope* scope(const Plan* plan) const;

@@ -47,6 +47,7 @@ Binding PlanReader::bind(const TextNode& node, Place place, ScopeFlags flags) {
   result.members.reserve(node.members.size());
   for (const TextMember& member : node.members) {
     result.members.emplace_back(member.key, bind(member.value, place, flags));
+    result.members.back().second.key_pos = member.key_pos;
   }
   return result;
 }

@@ -40,7 +40,8 @@ std::optional<Value> Binding::as_constant() const {
 }
 
 const Binding* Binding::find(std::string_view key) const {
-  auto found = std::ranges::find_if(members, [&](const auto& member) { return member.first == key; });
+  auto found =
+      std::ranges::find_if(members, [&](const auto& member) { return member.first == key; });
   return found == members.end() ? nullptr : &found->second;
 }
 

@@ -38,6 +38,7 @@ struct Binding {
   std::vector<Binding> items;           // kList
   std::vector<std::pair<std::string, Binding>> members;  // kMap, in written order
   SourcePos pos;                        // of the value
+  SourcePos key_pos;                    // of its key, as a member of a map
   SourcePos text_pos;                   // of the first byte inside the quotes of a string
   std::string text;                     // kExpr from a string: as written, before compiling
   bool broken = false;                  // its text was refused: nothing is known of it

@@ -38,16 +38,15 @@ void Diagnostics::sort() {
     if (!repeated) kept.push_back(std::move(next));
   }
   all_ = std::move(kept);
-  errors_ = static_cast<std::size_t>(std::count_if(all_.begin(), all_.end(), [](const auto& d) {
-    return d.severity == Severity::kError;
-  }));
+  errors_ = static_cast<std::size_t>(std::count_if(
+      all_.begin(), all_.end(), [](const auto& d) { return d.severity == Severity::kError; }));
 }
 
 std::string format_diagnostic(const Diagnostic& diagnostic, const std::vector<std::string>& files) {
   const SourcePos& pos = diagnostic.pos;
   std::string_view file = pos.file < files.size() ? std::string_view(files[pos.file]) : "plan";
-  std::string place = pos.known() ? fmt::format("{}:{}:{}", file, pos.line, pos.column)
-                                  : std::string(file);
+  std::string place =
+      pos.known() ? fmt::format("{}:{}:{}", file, pos.line, pos.column) : std::string(file);
   return fmt::format("{}: {} {}: {}", place,
                      diagnostic.severity == Severity::kError ? "error" : "warning",
                      error_code_info(diagnostic.code).name, diagnostic.message);

@@ -32,9 +32,10 @@ Result<std::int64_t> parse_duration_ms(std::string_view text) {
       return count * known.ms;
     }
   }
-  return fail(ErrorCode::kValueInvalid,
-              fmt::format("a duration is a whole number with ms, s, m or h, like 500ms or 30s, not {}",
-                          text.empty() ? "nothing" : text.substr(0, 40)));
+  return fail(
+      ErrorCode::kValueInvalid,
+      fmt::format("a duration is a whole number with ms, s, m or h, like 500ms or 30s, not {}",
+                  text.empty() ? "nothing" : text.substr(0, 40)));
 }
 
 std::string format_duration_ms(std::int64_t ms) {

@@ -42,9 +42,8 @@ bool FormReader::want_map(const TextMember& member, std::string_view hint) {
 bool FormReader::want_list(const TextMember& member) {
   if (member.value.kind == TextNode::Kind::kList) return true;
   if (member.value.broken) return false;
-  invalid(member.value.pos,
-          fmt::format("{0} needs a list, not {1}; write {0}: [...]", shown(member.key),
-                      form_of(member.value)));
+  invalid(member.value.pos, fmt::format("{0} needs a list, not {1}; write {0}: [...]",
+                                        shown(member.key), form_of(member.value)));
   return false;
 }
 
@@ -71,8 +70,8 @@ std::optional<std::int64_t> FormReader::count(const TextMember& member, std::int
   std::string range = most == std::numeric_limits<std::int64_t>::max()
                           ? fmt::format("of at least {}", least)
                           : fmt::format("from {} to {}", least, most);
-  std::string found = node.scalar.is_int() ? std::to_string(node.scalar.as_int())
-                                           : std::string(form_of(node));
+  std::string found =
+      node.scalar.is_int() ? std::to_string(node.scalar.as_int()) : std::string(form_of(node));
   invalid(node.pos,
           fmt::format("{} needs a whole number {}, not {}", shown(member.key), range, found));
   return std::nullopt;
@@ -98,9 +97,8 @@ std::optional<std::int64_t> FormReader::duration(const TextMember& member) {
     if (ms) return *ms;
     invalid(node.pos, fmt::format("{}: {}", shown(member.key), ms.error().message()));
   } else if (!node.broken) {
-    std::string hint = node.scalar.is_int()
-                           ? fmt::format("; write {0}s or {0}ms", node.scalar.as_int())
-                           : "";
+    std::string hint =
+        node.scalar.is_int() ? fmt::format("; write {0}s or {0}ms", node.scalar.as_int()) : "";
     invalid(node.pos, fmt::format("{} needs a duration with its unit, like 500ms or 30s, not {}{}",
                                   shown(member.key), form_of(node), hint));
   }
@@ -133,8 +131,7 @@ std::optional<std::vector<std::string>> FormReader::words(const TextMember& memb
 void FormReader::unknown_key(const TextMember& member, std::span<const std::string_view> known) {
   std::string hint = did_you_mean(member.key, known);
   if (hint.empty() && known.size() <= 8) {
-    hint = fmt::format("; there {} {}", known.size() == 1 ? "is" : "are",
-                       fmt::join(known, ", "));
+    hint = fmt::format("; there {} {}", known.size() == 1 ? "is" : "are", fmt::join(known, ", "));
   }
   out_.error(ErrorCode::kKeyUnknown, member.key_pos,
              fmt::format("no key {}{}", shown(member.key), hint));
@@ -179,8 +176,10 @@ SourcePos FormReader::position_of(const TextNode& root, std::string_view pointer
     pointer.remove_prefix(raw.size());
     std::string key;
     for (std::size_t i = 0; i < raw.size(); ++i) {
-      if (raw[i] == '~' && i + 1 < raw.size()) key += raw[++i] == '1' ? '/' : '~';
-      else key += raw[i];
+      if (raw[i] == '~' && i + 1 < raw.size())
+        key += raw[++i] == '1' ? '/' : '~';
+      else
+        key += raw[i];
     }
     if (const TextMember* member = node->find(key)) {
       pos = member->key_pos;

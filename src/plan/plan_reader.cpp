@@ -9,9 +9,9 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 10> kPlanKeys = {
-    "sluice", "params", "schemas", "models", "tools", "plans", "concurrency",
-    "budget", "steps",  "result"};
+constexpr std::array<std::string_view, 10> kPlanKeys = {"sluice", "params", "schemas",     "models",
+                                                        "tools",  "plans",  "concurrency", "budget",
+                                                        "steps",  "result"};
 constexpr std::array<std::string_view, 5> kReserved = {"allow", "undo", "tenant", "priority",
                                                        "deadline"};
 
@@ -37,9 +37,9 @@ std::shared_ptr<Plan> PlanReader::read(const TextNode& root, bool version_requir
   state_.plans.push_back(plan_);
   plan_->pos = root.pos;
   if (root.kind != TextNode::Kind::kMap) {
-    out_.error(ErrorCode::kPlanSyntax, root.pos,
-               fmt::format("a plan is a map with `sluice: 1` and `steps`, and this is {}",
-                           form_of(root)));
+    out_.error(
+        ErrorCode::kPlanSyntax, root.pos,
+        fmt::format("a plan is a map with `sluice: 1` and `steps`, and this is {}", form_of(root)));
     return nullptr;
   }
   std::size_t findings = out_.all().size();
@@ -56,7 +56,8 @@ std::shared_ptr<Plan> PlanReader::read(const TextNode& root, bool version_requir
   if (const TextMember* member = root.find("schemas")) schemas(*member);
   if (outer_) {
     for (const auto& entry : outer_->schemas) {
-      bool own = std::ranges::any_of(plan_->schemas, [&](const auto& s) { return s.first == entry.first; });
+      bool own = std::ranges::any_of(plan_->schemas,
+                                     [&](const auto& s) { return s.first == entry.first; });
       if (!own) plan_->schemas.push_back(entry);
     }
   }
@@ -188,7 +189,9 @@ void PlanReader::inherit() {
     std::size_t own = into.size();
     for (const NamedSettings& settings : from) {
       auto end = into.begin() + static_cast<std::ptrdiff_t>(own);
-      if (std::find_if(into.begin(), end, [&](const NamedSettings& mine) { return mine.id == settings.id; }) != end) continue;
+      if (std::find_if(into.begin(), end,
+                       [&](const NamedSettings& mine) { return mine.id == settings.id; }) != end)
+        continue;
       into.push_back(settings);
       into.back().inherited = true;
     }

@@ -19,8 +19,8 @@ struct ReadState {
   const ParseOptions& options;
   Diagnostics& out;
   std::vector<std::string> files;
-  std::vector<std::string> open_files;         // being read now, outermost first
-  std::vector<std::shared_ptr<Plan>> plans;    // all, so that each gets the list of files
+  std::vector<std::string> open_files;       // being read now, outermost first
+  std::vector<std::shared_ptr<Plan>> plans;  // all, so that each gets the list of files
   std::size_t steps = 0;
 };
 

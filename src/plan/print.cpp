@@ -12,19 +12,20 @@ namespace sluice {
 namespace {
 
 constexpr std::array<std::string_view, 10> kPlanOrder = {
-    "sluice", "params", "schemas", "models", "tools", "plans", "concurrency",
-    "budget", "steps",  "result"};
+    "sluice", "params",      "schemas", "models", "tools",
+    "plans",  "concurrency", "budget",  "steps",  "result"};
 constexpr std::array<std::string_view, 19> kStepOrder = {
-    "after", "for_each", "when",    "join",    "llm",      "tool",        "code",
-    "plan",  "value",    "with",    "output",  "repeat",   "retry",       "timeout",
-    "on_error", "cache", "concurrency", "budget", "limits"};
+    "after",    "for_each", "when",        "join",   "llm",    "tool",  "code",
+    "plan",     "value",    "with",        "output", "repeat", "retry", "timeout",
+    "on_error", "cache",    "concurrency", "budget", "limits"};
 
 template <class Order>
 std::vector<Value::Member> ordered(const Value& map, const Order& order) {
   std::vector<Value::Member> members(map.members().begin(), map.members().end());
   std::vector<Value::Member> sorted;
   for (std::string_view key : order) {
-    auto found = std::ranges::find(members, key, [](const auto& m) { return std::string_view(m.first); });
+    auto found =
+        std::ranges::find(members, key, [](const auto& m) { return std::string_view(m.first); });
     if (found == members.end()) continue;
     sorted.push_back(std::move(*found));
     members.erase(found);
@@ -63,12 +64,12 @@ std::string quoted(std::string_view text) {
 
 // Words that YAML reads back as the same string without quotes, and that people write so.
 bool plain_word(std::string_view text) {
-  bool letters = !text.empty() && text.size() <= 64 &&
-                 std::ranges::all_of(text, [](char c) {
-                   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                          (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '/';
-                 });
-  bool starts = letters && ((text[0] >= 'a' && text[0] <= 'z') || (text[0] >= 'A' && text[0] <= 'Z'));
+  bool letters = !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '/';
+  });
+  bool starts =
+      letters && ((text[0] >= 'a' && text[0] <= 'z') || (text[0] >= 'A' && text[0] <= 'Z'));
   static constexpr std::array<std::string_view, 22> kTaken = {
       "null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE", "yes", "Yes",
       "YES",  "no",   "No",   "NO",   "on",   "On",   "ON",    "off",   "Off",   "y",   "n"};
@@ -164,6 +165,8 @@ std::string print_plan_json(const Plan& plan) {
   return to_json(canonical_plan(plan.source), {.indent = 2, .redact_secrets = false}) + "\n";
 }
 
-std::string print_plan_yaml(const Plan& plan) { return YamlWriter().write(canonical_plan(plan.source)); }
+std::string print_plan_yaml(const Plan& plan) {
+  return YamlWriter().write(canonical_plan(plan.source));
+}
 
 }  // namespace sluice

@@ -118,8 +118,8 @@ void PlanReader::retry_codes(const TextMember& key, RetryRule& rule) {
     }
     std::vector<std::string_view> known = {"user", "plan", "external", "system", "internal"};
     for (const ErrorCodeInfo& info : error_codes()) known.push_back(info.name);
-    invalid(name.pos, fmt::format("{} is no error code and no class of errors{}",
-                                  shown(name.value), did_you_mean(name.value, known)));
+    invalid(name.pos, fmt::format("{} is no error code and no class of errors{}", shown(name.value),
+                                  did_you_mean(name.value, known)));
   }
 }
 
@@ -153,8 +153,8 @@ std::optional<OnErrorRule> PlanReader::on_error(const TextMember& key, const Ste
 }
 
 Limits PlanReader::limits(const TextMember& key) {
-  static constexpr std::array<std::string_view, 7> kKeys = {
-      "operators", "tools", "models", "steps", "tasks", "depth", "budget"};
+  static constexpr std::array<std::string_view, 7> kKeys = {"operators", "tools", "models", "steps",
+                                                            "tasks",     "depth", "budget"};
   static constexpr std::array<std::string_view, 5> kOperators = {"llm", "tool", "code", "plan",
                                                                  "value"};
   Limits result;

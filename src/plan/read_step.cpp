@@ -12,9 +12,9 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kOperators = {"llm", "tool", "code", "plan", "value"};
 constexpr std::array<std::string_view, 19> kStepKeys = {
-    "llm",   "tool",    "code",     "plan",   "value", "with",  "output",
-    "when",  "for_each", "concurrency", "after", "join",  "repeat", "retry",
-    "timeout", "on_error", "cache", "budget", "limits"};
+    "llm",     "tool",     "code",        "plan",   "value", "with",   "output",
+    "when",    "for_each", "concurrency", "after",  "join",  "repeat", "retry",
+    "timeout", "on_error", "cache",       "budget", "limits"};
 constexpr std::array<std::string_view, 7> kReserved = {"wait",   "table",    "allow",   "undo",
                                                        "tenant", "priority", "deadline"};
 
@@ -69,9 +69,9 @@ void PlanReader::operator_of(const TextNode& map, const StepScope& scope, Step& 
   if (chosen) {
     target(*chosen, scope, step);
   } else if (!meant) {
-    out_.error(ErrorCode::kOperatorMissing, step.pos,
-               fmt::format("{} has no operator; add llm, tool, code, plan or value",
-                           shown(step.id)));
+    out_.error(
+        ErrorCode::kOperatorMissing, step.pos,
+        fmt::format("{} has no operator; add llm, tool, code, plan or value", shown(step.id)));
   }
 }
 
@@ -104,9 +104,10 @@ void PlanReader::target(const TextMember& key, const StepScope& scope, Step& ste
     step.target = *std::move(text);
   }
   if (expression && (step.op == OperatorKind::kLlm || step.op == OperatorKind::kTool)) {
-    invalid(key.value.text_pos,
-            fmt::format("{} takes a name, no expression; computed names cannot be checked",
-                        key.key));
+    invalid(
+        key.value.text_pos,
+        fmt::format("{} takes a name, no expression; computed names cannot be checked", key.key));
+    step.target.clear();
   }
 }
 
@@ -125,6 +126,7 @@ void PlanReader::with(const TextMember& key, const StepScope& scope, Step& step)
     for (const TextMember& member : key.value.members) {
       Binding argument;
       argument.pos = member.value.pos;
+      argument.key_pos = member.key_pos;
       argument.text_pos = member.value.text_pos;
       argument.expr = Expr::constant(*all.find(member.key));
       step.with.members.emplace_back(member.key, std::move(argument));

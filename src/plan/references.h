@@ -16,8 +16,8 @@ struct Reference {
   std::string step;
   EdgeMode mode = EdgeMode::kWhole;  // as written: kSlot for `steps.S.output[index]`
   EdgeUse use = EdgeUse::kBody;
-  bool exact_items = false;          // for_each is exactly `{{ steps.S.output }}`
-  SourcePos pos;                     // of the step's name
+  bool exact_items = false;  // for_each is exactly `{{ steps.S.output }}`
+  SourcePos pos;             // of the step's name
 };
 
 // In the order for_each, when, body, joins, after.

@@ -1,4 +1,5 @@
-// Scalars of the plan's text: what plain text stands for, and where each byte of a string came from.
+// Scalars of the plan's text: what plain text stands for, and where each byte of a string came
+// from.
 #include <algorithm>
 #include <cctype>
 #include <charconv>
@@ -67,7 +68,6 @@ class Aligner {
       : source_(source), text_(text), at_(begin), end_(end), lines_(lines) {}
 
   std::vector<TextMark> flow(ScalarStyle style) {
-    if (style != ScalarStyle::kPlain && at_ < end_) ++at_;  // the opening quote
     mark();
     while (out_ < text_.size() && at_ < end_ && flow_step(style)) {
     }

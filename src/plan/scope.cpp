@@ -13,7 +13,9 @@ namespace {
 class Scope {
  public:
   Scope(const ScopeNames& names, Place place, ScopeFlags flags)
-      : place_(place), flags_(flags), step_ids_(names.steps),
+      : place_(place),
+        flags_(flags),
+        step_ids_(names.steps),
         steps_(names.steps.begin(), names.steps.end()) {
     for (const auto& [id, type] : names.params) {
       params_.emplace(id, type);
@@ -49,9 +51,9 @@ class Scope {
     }
     auto found = params_.find(path[0]);
     if (found != params_.end()) return good(1, found->second);
-    return wrong(ErrorCode::kParamUnknown,
-                 fmt::format("no parameter {}{}", shown(path[0]), did_you_mean(path[0], param_ids_)),
-                 1);
+    return wrong(
+        ErrorCode::kParamUnknown,
+        fmt::format("no parameter {}{}", shown(path[0]), did_you_mean(path[0], param_ids_)), 1);
   }
 
   NameClaim step(std::span<const std::string> path, bool slot) const {

@@ -23,8 +23,7 @@ struct DiagCloser {
 // Builds the tree from the parser's events; recursion is bounded by the depth limit.
 class TreeReader {
  public:
-  TreeReader(std::string_view text, std::uint32_t file, const ParseLimits& limits,
-             Diagnostics& out)
+  TreeReader(std::string_view text, std::uint32_t file, const ParseLimits& limits, Diagnostics& out)
       : text_(text), limits_(limits), out_(out), lines_(text, file) {}
 
   std::optional<TextNode> read() {
@@ -169,7 +168,8 @@ class TreeReader {
                        : style == FYSS_DOUBLE_QUOTED ? ScalarStyle::kDouble
                        : style == FYSS_PLAIN         ? ScalarStyle::kPlain
                                                      : ScalarStyle::kBlock;
-    if (kind == ScalarStyle::kSingle || kind == ScalarStyle::kDouble) ++into.text_pos.column;
+    // The parser's mark of a quoted scalar stands behind the quote.
+    if (kind == ScalarStyle::kSingle || kind == ScalarStyle::kDouble) --into.pos.column;
     bool may_hold_expression =
         into.scalar.is_string() && text.find_first_of("{") != std::string_view::npos;
     const fy_mark* end = fy_event_end_mark(event);
@@ -216,6 +216,11 @@ class TreeReader {
   std::optional<TextMember> key(fy_event* event) {
     TextMember member;
     member.key_pos = position(event);
+    if (event->type == FYET_SCALAR && event->scalar.value) {
+      const fy_scalar_style style = fy_token_scalar_style(event->scalar.value);
+      bool quoted = style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
+      if (quoted) --member.key_pos.column;  // the mark stands behind the quote
+    }
     if (event->type != FYET_SCALAR) {
       stop(ErrorCode::kPlanSyntax, member.key_pos,
            event->type == FYET_ALIAS ? "an alias (*) cannot be a key"
@@ -265,8 +270,8 @@ class TreeReader {
     std::string_view expression = rest.substr(0, end == std::string_view::npos ? end : end + 2);
     char quote = expression.find('"') == std::string_view::npos ? '"' : '\'';
     out_.error(ErrorCode::kExprUnquoted, lines_.at(begin),
-               fmt::format("an expression stands in quotes: write {}{}{}", quote,
-                           shown(expression), quote));
+               fmt::format("an expression stands in quotes: write {}{}{}", quote, shown(expression),
+                           quote));
   }
 
   // The next event inside a list or map; null after the parser's own error.
@@ -321,11 +326,15 @@ class TreeReader {
       for (std::size_t i = 0; i + 1 < line.size(); ++i) {
         char c = line[i];
         if (quote != 0) {
-          if (quote == '"' && c == '\\') ++i;
-          else if (c == quote) quote = 0;
+          if (quote == '"' && c == '\\')
+            ++i;
+          else if (c == quote)
+            quote = 0;
         } else if (c == '#' && (i == 0 || line[i - 1] == ' ')) {
           break;
-        } else if ((c == '"' || c == '\'') && (i == 0 || std::string_view(" [{,:").find(line[i - 1]) != std::string_view::npos)) {
+        } else if ((c == '"' || c == '\'') &&
+                   (i == 0 ||
+                    std::string_view(" [{,:").find(line[i - 1]) != std::string_view::npos)) {
           quote = c;
         } else if (c == '{' && (line[i + 1] == '{' || line[i + 1] == '%')) {
           return static_cast<std::size_t>(line.data() - text_.data()) + i;
@@ -349,7 +358,9 @@ class TreeReader {
 // What a file that is no text starts with, and what it then is.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kMagic = {{
     {"%PDF", "a PDF document"},
-    {"\x7f" "ELF", "a program (ELF)"},
+    {"\x7f"
+     "ELF",
+     "a program (ELF)"},
     {"\x1f\x8b", "compressed with gzip; unpack it first"},
     {"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first"},
     {"PK\x03\x04", "a ZIP archive (or an office document)"},

@@ -21,13 +21,13 @@ struct TextNode {
   enum class Kind : std::uint8_t { kScalar, kList, kMap };
 
   Kind kind = Kind::kScalar;
-  Value scalar;                  // kScalar, typed as the YAML core schema has it
-  SourcePos pos;                 // of its first byte, the quote of a quoted scalar
-  SourcePos text_pos;            // of the first byte of its text
-  std::vector<TextMark> marks;   // of a string that may hold an expression
-  std::vector<TextNode> items;   // kList
+  Value scalar;                     // kScalar, typed as the YAML core schema has it
+  SourcePos pos;                    // of its first byte, the quote of a quoted scalar
+  SourcePos text_pos;               // of the first byte of its text
+  std::vector<TextMark> marks;      // of a string that may hold an expression
+  std::vector<TextNode> items;      // kList
   std::vector<TextMember> members;  // kMap, in written order, keys unique
-  bool broken = false;           // an error was reported in it: say no more about it
+  bool broken = false;              // an error was reported in it: say no more about it
 
   bool is_string() const { return kind == Kind::kScalar && scalar.is_string(); }
   const TextMember* find(std::string_view key) const;
@@ -66,7 +66,8 @@ class LineTable {
 std::optional<Value> plain_scalar(std::string_view text);
 
 enum class ScalarStyle : std::uint8_t { kPlain, kSingle, kDouble, kBlock };
-// Where each piece of a scalar's text stands in the source between `begin` and `end`.
+// Where each piece of a scalar's text stands in the source between `begin` and `end` (without its
+// quotes).
 std::vector<TextMark> align_scalar(std::string_view source, std::size_t begin, std::size_t end,
                                    std::string_view text, ScalarStyle style,
                                    const LineTable& lines);

@@ -39,7 +39,8 @@ void apply_kind(const NamedSettings& tool, std::vector<FunctionSpec>& functions)
     std::string_view mode = text_setting(settings, "stdout");
     for (FunctionSpec& function : functions) {
       function.streams = mode == "lines";
-      if (mode == "lines" || mode == "text") function.output = Schema::literal(R"({"type": "string"})");
+      if (mode == "lines" || mode == "text")
+        function.output = Schema::literal(R"({"type": "string"})");
     }
   }
   if (tool.kind == "http") {
@@ -88,12 +89,14 @@ ToolEntry entry_of(const NamedSettings& tool, const Plan& plan, const Discovered
 
 class PlanCatalog final : public ToolCatalog {
  public:
-  PlanCatalog(const Plan& plan, std::span<const DiscoveredTool> discovered, const ToolCatalog* outer)
+  PlanCatalog(const Plan& plan, std::span<const DiscoveredTool> discovered,
+              const ToolCatalog* outer)
       : outer_(outer) {
     for (const NamedSettings& tool : plan.tools) {
       if (outer && tool.inherited) continue;
       auto found = std::ranges::find(discovered, tool.id, &DiscoveredTool::tool);
-      entries_.emplace(tool.id, entry_of(tool, plan, found == discovered.end() ? nullptr : &*found));
+      entries_.emplace(tool.id,
+                       entry_of(tool, plan, found == discovered.end() ? nullptr : &*found));
     }
   }
 
@@ -149,7 +152,8 @@ void apply_settings(const Value& settings, const Plan& plan, FunctionSpec& funct
 
 std::string default_function(const NamedSettings& tool) {
   if (tool.kind == "python") {
-    if (auto name = text_setting(tool.settings, "function"); !name.empty()) return std::string(name);
+    if (auto name = text_setting(tool.settings, "function"); !name.empty())
+      return std::string(name);
     const Value* functions = tool.settings.find("functions");
     if (functions && functions->members().size() == 1) return functions->members()[0].first;
     return "";

@@ -91,7 +91,9 @@ constexpr FunctionRow kFilesRead = {
     R"({"type": "object", "additionalProperties": false, "required": ["path"], "properties": {
       "path": {"type": "string", "minLength": 1},
       "gz": {"type": "boolean"},
-      "max_bytes": {"type": "integer", "minimum": 1}}})",
+      "max_bytes": {"type": "integer", "minimum": 1},
+      "as": {"enum": ["text", "blob"]},
+      "encoding": {"enum": ["utf-8", "latin-1"]}}})",
     ""};
 constexpr FunctionRow kFilesWrite = {
     "write", "Replaces a file as a whole", Effect::kIdempotent,
@@ -100,58 +102,76 @@ constexpr FunctionRow kFilesWrite = {
     ""};
 
 ToolKind process_kind() {
-  return {"process", settings_schema(R"(
+  return {"process",
+          settings_schema(R"(
       "command": {"type": ["string", "array"], "minLength": 1, "minItems": 1,
         "items": {"type": "string"}},
       "stdout": {"enum": ["json", "text", "lines"]},
       "cwd": {"type": "string"},
       "env": {"type": "object", "additionalProperties": {"type": "string"}})",
-                                     "\"command\""),
-          {function_of(kProcessRun)}, false, "run"};
+                          "\"command\""),
+          {function_of(kProcessRun)},
+          false,
+          "run"};
 }
 
 ToolKind http_kind() {
-  return {"http", settings_schema(R"(
+  return {"http",
+          settings_schema(R"(
       "url": {"type": "string", "pattern": "^https?://"},
       "method": {"enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]},
       "headers": {"type": "object", "additionalProperties": {"type": "string"}})",
-                                  "\"url\""),
-          {function_of(kHttpRequest)}, false, "request"};
+                          "\"url\""),
+          {function_of(kHttpRequest)},
+          false,
+          "request"};
 }
 
 ToolKind sql_kind() {
-  return {"sql", settings_schema(R"(
+  return {"sql",
+          settings_schema(R"(
       "database": {"type": "string"},
       "init": {"type": "string"})",
-                                 ""),
-          {function_of(kSqlQuery), function_of(kSqlExec)}, false, ""};
+                          ""),
+          {function_of(kSqlQuery), function_of(kSqlExec)},
+          false,
+          ""};
 }
 
 ToolKind python_kind() {
-  return {"python", settings_schema(R"(
+  return {"python",
+          settings_schema(R"(
       "file": {"type": "string", "minLength": 1},
       "code": {"type": "string", "minLength": 1},
       "function": {"type": "string", "minLength": 1})",
-                                    ""),
-          {}, true, ""};
+                          ""),
+          {},
+          true,
+          ""};
 }
 
 ToolKind mcp_kind() {
-  return {"mcp", settings_schema(R"(
+  return {"mcp",
+          settings_schema(R"(
       "command": {"type": ["string", "array"], "minLength": 1, "minItems": 1,
         "items": {"type": "string"}},
       "cwd": {"type": "string"},
       "env": {"type": "object", "additionalProperties": {"type": "string"}})",
-                                 "\"command\""),
-          {}, true, ""};
+                          "\"command\""),
+          {},
+          true,
+          ""};
 }
 
 ToolKind files_kind() {
-  return {"files", settings_schema(R"(
+  return {"files",
+          settings_schema(R"(
       "root": {"type": "string", "minLength": 1},
       "write": {"type": "boolean"})",
-                                   "\"root\""),
-          {function_of(kFilesGlob), function_of(kFilesRead), function_of(kFilesWrite)}, false, ""};
+                          "\"root\""),
+          {function_of(kFilesGlob), function_of(kFilesRead), function_of(kFilesWrite)},
+          false,
+          ""};
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ namespace {
 struct Arc {
   std::uint32_t waits = 0;  // waits for
   std::uint32_t on = 0;
-  bool barrier = false;     // for all of it
-  Edge* window = nullptr;   // set: this wait is there because of that edge's window
+  bool barrier = false;    // for all of it
+  Edge* window = nullptr;  // set: this wait is there because of that edge's window
 };
 
 // Strongly connected components of the waits (Tarjan's, without recursion).

@@ -32,7 +32,7 @@ constexpr std::size_t kErrorLineBytes = 8192;
 void ignore_broken_pipes() {
   static std::once_flag once;
   std::call_once(once, [] {
-    struct sigaction current {};
+    struct sigaction current{};
     if (sigaction(SIGPIPE, nullptr, &current) == 0 && current.sa_handler == SIG_DFL) {
       signal(SIGPIPE, SIG_IGN);
     }
@@ -104,8 +104,9 @@ Error start_error(const ChildOptions& options, int error) {
   if (!options.work_dir.empty() && !std::filesystem::is_directory(options.work_dir, ignored)) {
     reason = fmt::format("its working directory {} does not exist", options.work_dir.string());
   } else if (error == ENOENT && program.contains(' ')) {
-    reason = "there is no such program; there is no shell here, so write the command as a list, "
-             "such as [\"sort\", \"-u\"]";
+    reason =
+        "there is no such program; there is no shell here, so write the command as a list, "
+        "such as [\"sort\", \"-u\"]";
   } else if (error == ENOENT) {
     reason = program.contains('/') ? "there is no such file"
                                    : "it is not in PATH; install it or write its full path";
@@ -143,8 +144,9 @@ Result<std::shared_ptr<Child>> Child::start(const boost::asio::any_io_executor& 
   std::vector<std::string> argv = options.argv;
   std::vector<std::string> environment = environment_of(options);
   if (has_nul(argv) || has_nul(environment)) {
-    return fail(ErrorCode::kToolStart, "an argument or environment entry has a zero byte, which "
-                                       "no process can be given; pass such data through stdin");
+    return fail(ErrorCode::kToolStart,
+                "an argument or environment entry has a zero byte, which "
+                "no process can be given; pass such data through stdin");
   }
   Pipes pipes;
   if (!pipes.open()) return std::unexpected(start_error(options, errno));
@@ -161,8 +163,8 @@ Result<std::shared_ptr<Child>> Child::start(const boost::asio::any_io_executor& 
   sigset_t all;
   sigemptyset(&none);
   sigfillset(&all);
-  posix_spawnattr_setflags(&setup.attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-                                                  POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setflags(&setup.attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   posix_spawnattr_setpgroup(&setup.attributes, 0);
   posix_spawnattr_setsigmask(&setup.attributes, &none);
   posix_spawnattr_setsigdefault(&setup.attributes, &all);

@@ -27,12 +27,12 @@ namespace sluice {
 struct ChildOptions {
   std::vector<std::string> argv;  // argv[0] is looked up in PATH when it has no slash
   std::filesystem::path work_dir;
-  bool clear_environment = false;                         // else: ours, and `environment` over it
+  bool clear_environment = false;  // else: ours, and `environment` over it
   std::vector<std::pair<std::string, std::string>> environment;
 };
 
 struct ChildExit {
-  int code = 0;    // when signal is 0
+  int code = 0;  // when signal is 0
   int signal = 0;
   std::string to_string() const;  // "ended with exit code 3", "was killed by signal 9 (Killed)"
 };

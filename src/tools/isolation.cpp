@@ -34,9 +34,7 @@ IsolationState probe() {
   (*child)->abandon();
   io.poll();
   if (exit && exit->signal == 0 && exit->code == 0) return {true, "bubblewrap"};
-  std::string why = !exit           ? "it did not end"
-                    : words.empty() ? exit->to_string()
-                                    : words;
+  std::string why = !exit ? "it did not end" : words.empty() ? exit->to_string() : words;
   return {false,
           fmt::format("bubblewrap does not work on this machine ({}); code steps run without "
                       "isolation",
@@ -46,10 +44,26 @@ IsolationState probe() {
 }  // namespace
 
 std::vector<std::string> isolation_prefix() {
-  return {"bwrap",         "--ro-bind",     "/",     "/",           "--dev",  "/dev",
-          "--proc",        "/proc",         "--tmpfs", "/tmp",      "--tmpfs", "/run",
-          "--unshare-net", "--unshare-pid", "--unshare-ipc",
-          "--die-with-parent", "--new-session", "--chdir", "/tmp",  "--"};
+  return {"bwrap",
+          "--ro-bind",
+          "/",
+          "/",
+          "--dev",
+          "/dev",
+          "--proc",
+          "/proc",
+          "--tmpfs",
+          "/tmp",
+          "--tmpfs",
+          "/run",
+          "--unshare-net",
+          "--unshare-pid",
+          "--unshare-ipc",
+          "--die-with-parent",
+          "--new-session",
+          "--chdir",
+          "/tmp",
+          "--"};
 }
 
 IsolationState probe_isolation() {

@@ -34,8 +34,7 @@ void OpenCall::start_timer(std::int64_t timeout_ms) {
   timer_.async_wait([self = shared_from_this()](boost::system::error_code failed) {
     if (failed || self->ended_ || self->owner_ == nullptr || self->paused_) return;
     self->stop(Error(ErrorCode::kTimeout, fmt::format("{} took longer than its timeout of {} ms",
-                                                      self->label(),
-                                                      self->request_.timeout_ms)));
+                                                      self->label(), self->request_.timeout_ms)));
   });
 }
 
@@ -125,8 +124,7 @@ OpenCalls::~OpenCalls() { drop_all(); }
 CallId OpenCalls::begin(ToolCall request, ToolCallbacks callbacks,
                         std::function<void(const OpenCallPtr&)> start) {
   CallId id = next_id_++;
-  auto open =
-      std::make_shared<OpenCall>(*this, id, std::move(request), std::move(callbacks));
+  auto open = std::make_shared<OpenCall>(*this, id, std::move(request), std::move(callbacks));
   open_.emplace(id, open);
   post([open, start = std::move(start)] {
     if (!open->ended()) start(open);

@@ -8,8 +8,7 @@
 
 namespace sluice {
 
-std::string setting_text(const Value& settings, std::string_view key,
-                         std::string_view otherwise) {
+std::string setting_text(const Value& settings, std::string_view key, std::string_view otherwise) {
   const Value* found = settings.find(key);
   return std::string(found != nullptr && found->is_string() ? found->as_string() : otherwise);
 }

@@ -17,7 +17,7 @@ namespace sluice {
 
 // What every kind's factory gets.
 struct ToolSettings {
-  std::string id;              // as the plan names the tool
+  std::string id;  // as the plan names the tool
   const Value& values;
   const ToolEnvironment& environment;
 };

@@ -32,18 +32,18 @@ struct ToolEnvironment {
 };
 
 struct ToolCall {
-  std::string function;           // never "": defaults are resolved before
-  Value args;                     // an object that fits the function's input schema
-  std::string task;               // TaskId text, for messages
-  std::string idempotency_key;    // goes out as Idempotency-Key, SLUICE_KEY or MCP _meta
-  std::int64_t timeout_ms = 0;    // 0: none
-  std::uint64_t max_bytes = 0;    // of the output; 0: none
-  bool streaming = false;         // items are wanted as they come (on_item)
+  std::string function;         // never "": defaults are resolved before
+  Value args;                   // an object that fits the function's input schema
+  std::string task;             // TaskId text, for messages
+  std::string idempotency_key;  // goes out as Idempotency-Key, SLUICE_KEY or MCP _meta
+  std::int64_t timeout_ms = 0;  // 0: none
+  std::uint64_t max_bytes = 0;  // of the output; 0: none
+  bool streaming = false;       // items are wanted as they come (on_item)
 };
 
 struct ToolReply {
-  Value output;            // null for a streaming call that emitted items
-  bool left = true;        // the call left this process (doubt is possible when it fails)
+  Value output;      // null for a streaming call that emitted items
+  bool left = true;  // the call left this process (doubt is possible when it fails)
 };
 
 // A failed call says whether it had left: a call that never left is never in doubt.
@@ -67,22 +67,20 @@ class Tool {
   virtual ~Tool() = default;  // kills what is open
   // The functions as the tool has them (open kinds ask their server). Calls back on the I/O
   // executor, once.
-  virtual void discover(
-      std::function<void(Result<std::vector<FunctionSpec>>)> on_functions) = 0;
+  virtual void discover(std::function<void(Result<std::vector<FunctionSpec>>)> on_functions) = 0;
   virtual CallId call(ToolCall call, ToolCallbacks callbacks) = 0;
-  virtual void cancel(CallId id) = 0;          // on_end follows with kCancelled
-  virtual void resume(CallId id) { (void)id; } // after on_item gave false
+  virtual void cancel(CallId id) = 0;           // on_end follows with kCancelled
+  virtual void resume(CallId id) { (void)id; }  // after on_item gave false
 };
 
 // Settings have been checked against the kind's schema and secrets resolved. kSettingInvalid,
 // kToolStart. The table of kinds that can be opened is in open_tool.cpp, one row a kind.
 Result<std::unique_ptr<Tool>> open_tool(std::string_view id, std::string_view kind,
-                                        const Value& settings,
-                                        const ToolEnvironment& environment);
+                                        const Value& settings, const ToolEnvironment& environment);
 
 // Code steps: `function` of each call is the Python text; `main(**args)` is called.
 struct CodeRunnerOptions {
-  std::uint32_t workers = 0;      // 0: the machine's cores
+  std::uint32_t workers = 0;  // 0: the machine's cores
   std::string python = "python3";
 };
 std::unique_ptr<Tool> open_code_runner(const CodeRunnerOptions& options,

@@ -37,8 +37,8 @@ TEST(EditDistance, CountsSlips) {
     const char* b;
     std::size_t distance;
   };
-  const Case cases[] = {{"", "", 0},      {"abc", "abc", 0},       {"", "abc", 3},
-                        {"wiht", "with", 1}, {"al", "a1", 1},      {"kitten", "sitting", 3},
+  const Case cases[] = {{"", "", 0},         {"abc", "abc", 0},       {"", "abc", 3},
+                        {"wiht", "with", 1}, {"al", "a1", 1},         {"kitten", "sitting", 3},
                         {"ca", "abc", 3},    {"abcdef", "acbdef", 1}, {"a", "b", 1}};
   for (const auto& [a, b, distance] : cases) {
     EXPECT_EQ(edit_distance(a, b), distance) << a << " " << b;

@@ -28,7 +28,8 @@ Value json(std::string_view text) {
 
 std::vector<Case> read_cases() {
   const char* root = std::getenv("SLUICE_SOURCE_DIR");
-  std::ifstream file((root != nullptr ? std::string(root) + "/" : "") + "tests/data/expr_cases.txt");
+  std::ifstream file((root != nullptr ? std::string(root) + "/" : "") +
+                     "tests/data/expr_cases.txt");
   std::vector<Case> cases;
   Value inputs;
   std::string line;

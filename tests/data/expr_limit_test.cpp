@@ -41,14 +41,19 @@ TEST(ExprLimits, DeepText) {
       "{{ 1" + repeat(" ** 1", 150'000) + " }}",
       "{{ x" + repeat(" is is", 100'000) + " }}",
       "{{ x" + repeat("[0]", 300'000) + " }}",
+      "{% for x" + repeat(", y", 100'000) + " in z %}",
+      "{{ x | " + repeat("y", 1'000'000) + " }}",
+      "{{ [" + repeat("x | regex_search('(.{999}){9}'), ", 30'000) + "] }}",
   };
   for (const std::string& text : rows) {
     SCOPED_TRACE(text.substr(0, 40));
     auto expr = Expr::compile(text, any_name);
     ASSERT_FALSE(expr.has_value());
     ErrorCode code = expr.error()[0].code;
-    EXPECT_TRUE(code == ErrorCode::kExprLimit || code == ErrorCode::kExprSyntax)
+    EXPECT_TRUE(code == ErrorCode::kExprLimit || code == ErrorCode::kExprSyntax ||
+                code == ErrorCode::kExprFilter)
         << expr.error()[0].message;
+    EXPECT_LE(expr.error().size(), 100u);
   }
 }
 
@@ -56,11 +61,15 @@ TEST(ExprLimits, LongButFlatIsFine) {
   EvalContext context;
   std::vector<Value> x{Value::integer(1)};
   const std::string rows[] = {
-      "{{ x" + repeat(" ~ x", 50'000) + " }}", "{{ x" + repeat(" and x", 50'000) + " }}",
-      "{{ x" + repeat(" <= x", 50'000) + " }}", "{{ x in [" + repeat("x, ", 50'000) + "] }}",
-      repeat("{{ x }}", 50'000),               "{{ x" + repeat(" + x", 400) + " }}",
+      "{{ x" + repeat(" ~ x", 50'000) + " }}",
+      "{{ x" + repeat(" and x", 50'000) + " }}",
+      "{{ x" + repeat(" <= x", 50'000) + " }}",
+      "{{ x in [" + repeat("x, ", 50'000) + "] }}",
+      repeat("{{ x }}", 50'000),
+      "{{ x" + repeat(" + x", 400) + " }}",
       "{{ " + repeat("(", 60) + "x" + repeat(")", 60) + " }}",
       repeat("{% if x %}", 60) + "y" + repeat("{% endif %}", 60),
+      "{{ " + repeat("x | default(", 60) + "x" + repeat(")", 60) + " }}",
   };
   for (const std::string& text : rows) {
     auto expr = Expr::compile(text, any_name);
@@ -94,7 +103,7 @@ TEST(ExprLimits, Steps) {
       "{{ x | map('string') | map('length') | sum }}",
       "{{ x | sort | sort | sort | sort }}",
       "{{ x | select('in', x) | length }}",
-      "{{ [x, x, x, x, x, x] == [x, x, x, x, x, x | reverse] and 1 in x * 9 }}",
+      "{{ x * 3 == x * 3 and x * 2 == x * 2 }}",
       "{{ (x * 100) | length }}",
       "{{ x | tojson | replace('1', '2') | split(',') | unique | length }}",
   };
@@ -132,7 +141,7 @@ TEST(ExprLimits, Output) {
   for (const char* text : rows) {
     auto expr = Expr::compile(text, any_name, limits);
     ASSERT_TRUE(expr.has_value()) << text;
-    auto value = expr->evaluate(x, context);
+    auto value = expr->evaluate(std::span(x).first(expr->inputs().size()), context);
     ASSERT_FALSE(value.has_value()) << text;
     EXPECT_TRUE(value.error().code() == ErrorCode::kExprLimit ||
                 value.error().code() == ErrorCode::kExprType)
@@ -164,7 +173,8 @@ TEST(ExprLimits, DeepValues) {
 TEST(ExprLabels, AreUnioned) {
   Labels secret{.secret = true};
   Labels untrusted{.untrusted = true};
-  Value object = parse_json(R"({"a": {"b": [1, 2]}, "s": "text", "t": true})")->with_labels(untrusted);
+  Value object =
+      parse_json(R"({"a": {"b": [1, 2]}, "s": "text", "t": true})")->with_labels(untrusted);
   Value key = Value::string("pass").with_labels(secret);
   struct Row {
     const char* text;
@@ -240,14 +250,15 @@ TEST(ExprRender, DataIsMarked) {
   ASSERT_EQ(constant->size(), 2u);
   EXPECT_TRUE((*constant)[1].data);
   EXPECT_FALSE((*Expr::compile("plain", any_name)->render({}, context))[0].data);
-  EXPECT_TRUE((*Expr::compile("{{ x }}", any_name)->render(std::vector<Value>{Value::integer(1)},
-                                                           context))[0].data);
+  EXPECT_TRUE((*Expr::compile("{{ x }}", any_name)
+                    ->render(std::vector<Value>{Value::integer(1)}, context))[0]
+                  .data);
 }
 
 // One Expr, many threads, each with its own context (run under tsan).
 TEST(ExprThreads, ShareACompiledExpression) {
-  auto expr = Expr::compile("{% for a in x | sort %}{{ a | string | regex_replace('\\d', y) }}{% endfor %}",
-                            any_name);
+  auto expr = Expr::compile(
+      "{% for a in x | sort %}{{ a | string | regex_replace('\\d', y) }}{% endfor %}", any_name);
   ASSERT_TRUE(expr.has_value());
   std::vector<Value> inputs{*parse_json("[3, 1, 2]"), Value::string("n")};
   std::vector<std::thread> threads;

@@ -2,6 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -91,8 +94,7 @@ TEST(ExprNames, Inputs) {
       {"{{ steps.a1.output[index].day }}", {"steps.a1.output", "index"}},
       {"{{ steps.entry.output[index].n + (steps.entry.output | length) }}",
        {"steps.entry.output[index]", "steps.entry.output"}},
-      {"{% for index in [0] %}{{ steps.entry.output[index] }}{% endfor %}",
-       {"steps.entry.output"}},
+      {"{% for index in [0] %}{{ steps.entry.output[index] }}{% endfor %}", {"steps.entry.output"}},
       {"{% for item in params.count %}{{ item.x }}{% endfor %}{{ index }}",
        {"params.count", "index"}},
       {"{% for x in item.cves %}{% if x == index %}{{ x }}{% endif %}{% endfor %}",
@@ -221,7 +223,7 @@ TEST(ExprTypes, CertainMisuse) {
       {"{{ item.day + 1 }}", "~ joins text", "item.day"},
       {"{{ item.day < 1 }}", "have no order", "item.day"},
       {"{{ 1 in item.n }}", "in needs", "1 in"},
-      {"{{ item.cves | map('abs') }}", "abs needs a number", ""},
+      {"{{ item.cves | map('abs') }}", "abs needs a number", "item.cves"},
       {"{{ steps.entry.output | map(attribute='nn') }}", "no member nn", "'nn'"},
       {"{{ item.day | replace(1, 'x') }}", "old of replace needs a string", "1, 'x'"},
       {"{% for x in item.n %}{% endfor %}", "for needs an array or an object", "item.n"},
@@ -254,9 +256,22 @@ TEST(ExprConstants, Fold) {
 }
 
 TEST(ExprConstants, PrintAndComeBack) {
-  const char* rows[] = {"1", "-1", "1.5", "1e300", "\"a\"", "\"{{ x }}\"", "\"a {% b\"", "\"\\n\\u0001\"",
-                        "null", "true", "[1,[2,{\"a\":null}]]", "123456789012345678901234567890",
-                        "-9223372036854775808", "{\"a b\":{\"c\":[]}}", "\"{# c #}\"", "\"  \""};
+  const char* rows[] = {"1",
+                        "-1",
+                        "1.5",
+                        "1e300",
+                        "\"a\"",
+                        "\"{{ x }}\"",
+                        "\"a {% b\"",
+                        "\"\\n\\u0001\"",
+                        "null",
+                        "true",
+                        "[1,[2,{\"a\":null}]]",
+                        "123456789012345678901234567890",
+                        "-9223372036854775808",
+                        "{\"a b\":{\"c\":[]}}",
+                        "\"{# c #}\"",
+                        "\"  \""};
   for (const char* text : rows) {
     Value value = *parse_json(text);
     std::string printed = Expr::constant(value).to_string();
@@ -281,7 +296,8 @@ TEST(ExprPrint, Normalized) {
       {"{{ item['a b'] }}", "{{ item[\"a b\"] }}"},
       {"{{ (item.n if 1 else 2) if 3 else 4 }}", "{{ (item.n if 1 else 2) if 3 else 4 }}"},
       {"{{ item.cves[1:] }}", "{{ item.cves[1:] }}"},
-      {"{{ item.cves | sort(case_sensitive=true) }}", "{{ item.cves | sort(case_sensitive=true) }}"},
+      {"{{ item.cves | sort(case_sensitive=true) }}",
+       "{{ item.cves | sort(case_sensitive=true) }}"},
       {"{{ item.n is not divisibleby 3 }}", "{{ item.n is not divisibleby(3) }}"},
   };
   for (auto [text, printed] : rows) EXPECT_EQ(good(text).to_string(), printed);
@@ -292,9 +308,12 @@ TEST(ExprPrint, TemplatesKeepTheirText) {
   EvalContext context;
   std::vector<Value> inputs{*parse_json(R"({"n": 1, "cves": ["a"], "day": "d"})")};
   const char* rows[] = {
-      "{% if item.n +%}\n x{% endif %}",  "a\n  {%+ if item.n %}y{% endif %}",
-      "{{ item.n }}{# c #}",              "{% raw %}{{{% endraw %}{{ item.n }}",
-      "{{ '{' }}{{ item.n }}",            "{% raw %}{%{% endraw %}{% raw %} endraw %}{% endraw %}{{ item.n }}",
+      "{% if item.n +%}\n x{% endif %}",
+      "a\n  {%+ if item.n %}y{% endif %}",
+      "{{ item.n }}{# c #}",
+      "{% raw %}{{{% endraw %}{{ item.n }}",
+      "{{ '{' }}{{ item.n }}",
+      "{% raw %}{%{% endraw %}{% raw %} endraw %}{% endraw %}{{ item.n }}",
       "{% for x in item.cves %}\n\n{{ x }}\n{% endfor %}",
   };
   for (const char* text : rows) {
@@ -313,6 +332,19 @@ TEST(ExprTables, NamesAreListed) {
   EXPECT_TRUE(std::ranges::is_sorted(expr_tests()));
   EXPECT_TRUE(std::ranges::count(expr_filters(), "present") == 1);
   EXPECT_TRUE(std::ranges::count(expr_tests(), "defined") == 1);
+}
+
+TEST(ExprTables, TheReferencePageHasThemAll) {
+  const char* root = std::getenv("SLUICE_SOURCE_DIR");
+  std::ifstream file((root != nullptr ? std::string(root) + "/" : "") +
+                     "docs/formats/expressions.md");
+  std::stringstream page;
+  page << file.rdbuf();
+  for (auto names : {expr_filters(), expr_tests()}) {
+    for (std::string_view name : names) {
+      EXPECT_NE(page.str().find("| `" + std::string(name) + "` |"), std::string::npos) << name;
+    }
+  }
 }
 
 }  // namespace

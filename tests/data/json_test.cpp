@@ -12,11 +12,26 @@ namespace {
 Value json(std::string_view text) { return parse_json(text).value(); }
 
 TEST(ParseJson, RoundTrips) {
-  const char* texts[] = {
-      "null", "true", "false", "0", "-1", "9223372036854775807", "-9223372036854775808",
-      "123456789012345678901234567890", "-18446744073709551616", "0.5", "1.0", "-2.5e-7", "1e+300",
-      R"("")", R"("a\"b\\c\nd\u0001")", R"("é😀")", "[]", "{}", "[[],{}]",
-      R"({"b":1,"a":[1,2.5,"x",null,true],"":{}})"};
+  const char* texts[] = {"null",
+                         "true",
+                         "false",
+                         "0",
+                         "-1",
+                         "9223372036854775807",
+                         "-9223372036854775808",
+                         "123456789012345678901234567890",
+                         "-18446744073709551616",
+                         "0.5",
+                         "1.0",
+                         "-2.5e-7",
+                         "1e+300",
+                         R"("")",
+                         R"("a\"b\\c\nd\u0001")",
+                         R"("é😀")",
+                         "[]",
+                         "{}",
+                         "[[],{}]",
+                         R"({"b":1,"a":[1,2.5,"x",null,true],"":{}})"};
   for (const char* text : texts) {
     auto value = parse_json(text);
     ASSERT_TRUE(value.has_value()) << text;
@@ -89,8 +104,7 @@ TEST(ParseJson, RefusesWithPlaceAndReason) {
 TEST(ParseJson, NamesTheKeyThatStandsTwice) {
   auto value = parse_json(R"({"x":{"name":1,"other":2,"name":3}})");
   ASSERT_FALSE(value.has_value());
-  EXPECT_NE(value.error().message().find("\"name\""), std::string::npos)
-      << value.error().message();
+  EXPECT_NE(value.error().message().find("\"name\""), std::string::npos) << value.error().message();
 }
 
 TEST(ParseJson, DepthAndSizeAreBounded) {
@@ -112,13 +126,14 @@ TEST(CanonicalJson, ExamplesOfTheRfc) {
             "{\"literals\":[null,true,false],"
             "\"numbers\":[333333333.3333333,1e+30,4.5,0.002,1e-27],"
             "\"string\":\"€$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}");
-  EXPECT_EQ(canonical_json(json(R"({
+  EXPECT_EQ(
+      canonical_json(json(R"({
       "\u20ac": "Euro Sign", "\r": "Carriage Return", "\ufb33": "Hebrew Letter Dalet With Dagesh",
       "1": "One", "\ud83d\ude00": "Emoji: Grinning Face", "\u0080": "Control",
       "\u00f6": "Latin Small Letter O With Diaeresis"})")),
-            "{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\xC2\x80\":\"Control\","
-            "\"ö\":\"Latin Small Letter O With Diaeresis\",\"€\":\"Euro Sign\","
-            "\"😀\":\"Emoji: Grinning Face\",\"\xEF\xAC\xB3\":\"Hebrew Letter Dalet With Dagesh\"}");
+      "{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\xC2\x80\":\"Control\","
+      "\"ö\":\"Latin Small Letter O With Diaeresis\",\"€\":\"Euro Sign\","
+      "\"😀\":\"Emoji: Grinning Face\",\"\xEF\xAC\xB3\":\"Hebrew Letter Dalet With Dagesh\"}");
 }
 
 // RFC 8785, appendix B: IEEE 754 bits and their text.
@@ -179,9 +194,8 @@ TEST(CanonicalJson, IntegersKeepAllDigits) {
 
 TEST(CanonicalJson, BlobsAndVectors) {
   Value blob = Value::blob("hello", "text/plain");
-  EXPECT_EQ(canonical_json(blob),
-            R"({"$blob":{"media_type":"text/plain","sha256":")" + sha256("hello").hex() +
-                R"(","size":5}})");
+  EXPECT_EQ(canonical_json(blob), R"({"$blob":{"media_type":"text/plain","sha256":")" +
+                                      sha256("hello").hex() + R"(","size":5}})");
   EXPECT_EQ(canonical_json(Value::vector({0.1F, 1, -2.5F})), R"({"$vector":[0.1,1,-2.5]})");
   EXPECT_EQ(content_hash(json("[1]")), sha256("[1]"));
 }

@@ -35,9 +35,17 @@ void collect_keywords(const Value& schema, std::set<std::string>& out) {
   static const std::set<std::string_view> kMaps = {"$defs", "definitions", "properties",
                                                    "patternProperties", "dependentSchemas"};
   static const std::set<std::string_view> kLists = {"allOf", "anyOf", "oneOf", "prefixItems"};
-  static const std::set<std::string_view> kSingle = {
-      "not", "if", "then", "else", "items", "contains", "additionalProperties", "propertyNames",
-      "unevaluatedItems", "unevaluatedProperties", "contentSchema"};
+  static const std::set<std::string_view> kSingle = {"not",
+                                                     "if",
+                                                     "then",
+                                                     "else",
+                                                     "items",
+                                                     "contains",
+                                                     "additionalProperties",
+                                                     "propertyNames",
+                                                     "unevaluatedItems",
+                                                     "unevaluatedProperties",
+                                                     "contentSchema"};
   if (!schema.is_object()) return;
   for (const auto& [name, value] : schema.members()) {
     out.insert(name);
@@ -58,7 +66,7 @@ struct Counts {
   int refused_dialect = 0;  // another $schema
   int refused_remote = 0;   // a $ref to another document
   int refused_pattern = 0;
-  int refused_target = 0;   // a $ref to what is no schema
+  int refused_target = 0;  // a $ref to what is no schema
   std::map<std::string, int> by_keyword;
 };
 

@@ -101,7 +101,7 @@ TEST(Type, CertainMisfits) {
   struct Case {
     const char* from;  // schemas
     const char* to;
-    const char* why;   // nullptr: may fit
+    const char* why;  // nullptr: may fit
   };
   const Case cases[] = {
       {R"({"type":"integer"})", R"({"type":"array"})", "needs an array, not an integer"},

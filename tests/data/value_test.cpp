@@ -101,16 +101,21 @@ TEST(Value, Utf8IsChecked) {
   };
   using namespace std::string_view_literals;
   const Case cases[] = {
-      {""sv, 0}, {"plain"sv, 5}, {"a\0b"sv, 3}, {"\xC3\xA9"sv, 2}, {"\xF0\x9F\x98\x80"sv, 4},
-      {"\xF4\x8F\xBF\xBF"sv, 4}, {"\xEF\xBF\xBF"sv, 3},
-      {"ok\xFF"sv, 2},               // never a byte of UTF-8
-      {"\x80"sv, 0},                 // continuation first
-      {"\xC0\x80"sv, 0},             // overlong
-      {"\xE0\x9F\xBF"sv, 0},         // overlong
-      {"\xF0\x8F\xBF\xBF"sv, 0},     // overlong
-      {"\xED\xA0\x80"sv, 0},         // surrogate
-      {"\xF4\x90\x80\x80"sv, 0},     // beyond U+10FFFF
-      {"12345678\xE2\x82"sv, 8},     // cut short
+      {""sv, 0},
+      {"plain"sv, 5},
+      {"a\0b"sv, 3},
+      {"\xC3\xA9"sv, 2},
+      {"\xF0\x9F\x98\x80"sv, 4},
+      {"\xF4\x8F\xBF\xBF"sv, 4},
+      {"\xEF\xBF\xBF"sv, 3},
+      {"ok\xFF"sv, 2},            // never a byte of UTF-8
+      {"\x80"sv, 0},              // continuation first
+      {"\xC0\x80"sv, 0},          // overlong
+      {"\xE0\x9F\xBF"sv, 0},      // overlong
+      {"\xF0\x8F\xBF\xBF"sv, 0},  // overlong
+      {"\xED\xA0\x80"sv, 0},      // surrogate
+      {"\xF4\x90\x80\x80"sv, 0},  // beyond U+10FFFF
+      {"12345678\xE2\x82"sv, 8},  // cut short
       {"\xE2\x82\xAC tail \xE2("sv, 9},
   };
   for (const auto& [bytes, prefix] : cases) {
@@ -123,8 +128,8 @@ TEST(Value, Utf8IsChecked) {
 }
 
 TEST(Value, ObjectsKeepOrderAndTheLastDuplicate) {
-  Value few = Value::object({{"b", Value::integer(1)}, {"a", Value::integer(2)},
-                             {"b", Value::integer(3)}});
+  Value few =
+      Value::object({{"b", Value::integer(1)}, {"a", Value::integer(2)}, {"b", Value::integer(3)}});
   EXPECT_EQ(to_json(few), R"({"b":3,"a":2})");
   std::vector<Value::Member> members;
   for (int i = 0; i < 1000; ++i) {
@@ -194,13 +199,35 @@ TEST(Value, EqualityOfNumbers) {
 
 // Equal values must hash equally, and the other way round: result keys depend on it.
 TEST(Value, EqualityAndTheCanonicalFormAgree) {
-  const char* texts[] = {"0", "-0", "0.0", "1", "1.0", "1e0", "1.5", "9007199254740992",
-                         "9007199254740993", "9007199254740992.0", "9007199254740994.0",
-                         "9223372036854775807", "9223372036854775808", "9223372036854775808.0",
-                         "9223372036854776000", "100000000000000000000", "1e20", "1e21",
-                         "1000000000000000000000", "123456789012345680000",
-                         "123456789012345683968", "123456789012345683968.0", "[1]", "[1.0]",
-                         R"({"a":1,"b":2})", R"({"b":2.0,"a":1})", R"({"a":1})", "\"1\"", "null"};
+  const char* texts[] = {"0",
+                         "-0",
+                         "0.0",
+                         "1",
+                         "1.0",
+                         "1e0",
+                         "1.5",
+                         "9007199254740992",
+                         "9007199254740993",
+                         "9007199254740992.0",
+                         "9007199254740994.0",
+                         "9223372036854775807",
+                         "9223372036854775808",
+                         "9223372036854775808.0",
+                         "9223372036854776000",
+                         "100000000000000000000",
+                         "1e20",
+                         "1e21",
+                         "1000000000000000000000",
+                         "123456789012345680000",
+                         "123456789012345683968",
+                         "123456789012345683968.0",
+                         "[1]",
+                         "[1.0]",
+                         R"({"a":1,"b":2})",
+                         R"({"b":2.0,"a":1})",
+                         R"({"a":1})",
+                         "\"1\"",
+                         "null"};
   for (const char* a : texts) {
     for (const char* b : texts) {
       EXPECT_EQ(json(a) == json(b), canonical_json(json(a)) == canonical_json(json(b)))
@@ -211,11 +238,23 @@ TEST(Value, EqualityAndTheCanonicalFormAgree) {
 
 TEST(Value, CompareNumbersIsExact) {
   // In ascending order.
-  const char* ascending[] = {"-1e300", "-100000000000000000000", "-9223372036854775809",
-                             "-9223372036854775808", "-2.5", "-2", "0", "0.5", "1",
-                             "9007199254740992.0", "9007199254740993", "9223372036854775807",
-                             "9223372036854775808.0", "9223372036854775809", "1e19",
-                             "100000000000000000001", "1e300"};
+  const char* ascending[] = {"-1e300",
+                             "-100000000000000000000",
+                             "-9223372036854775809",
+                             "-9223372036854775808",
+                             "-2.5",
+                             "-2",
+                             "0",
+                             "0.5",
+                             "1",
+                             "9007199254740992.0",
+                             "9007199254740993",
+                             "9223372036854775807",
+                             "9223372036854775808.0",
+                             "9223372036854775809",
+                             "1e19",
+                             "100000000000000000001",
+                             "1e300"};
   for (std::size_t i = 0; i < std::size(ascending); ++i) {
     for (std::size_t j = 0; j < std::size(ascending); ++j) {
       int expected = i < j ? -1 : i > j ? 1 : 0;

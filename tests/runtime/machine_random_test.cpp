@@ -42,7 +42,11 @@ void run_seeds(std::uint64_t first, std::uint64_t count, const WorldOptions& opt
 // One seed, for a person: SLUICE_SEED=605 SLUICE_TEST_TRACE=1 test_runtime --gtest_filter='*OneSeed'
 TEST(MachineRandom, OneSeed) {
   const char* text = std::getenv("SLUICE_SEED");
-  WorldReport report = run_random_world(text ? std::strtoull(text, nullptr, 10) : 1, {});
+  std::uint64_t seed = text ? std::strtoull(text, nullptr, 10) : 1;
+  WorldOptions options;
+  if (seed > 1'000'000) options = {.interrupts = true};
+  if (seed > 2'000'000) options = {.failure = 0.1, .doubt = 0.5};
+  WorldReport report = run_random_world(seed, options);
   EXPECT_TRUE(report.violations.empty()) << first_lines(report);
 }
 

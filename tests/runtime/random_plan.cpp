@@ -112,6 +112,13 @@ void add_fallback(Random& random, PhysicalPlan& plan) {
   auto owner = static_cast<std::uint32_t>(random.below(plan.steps.size()));
   PhysicalStep fallback = call_step("fallback");
   fallback.fallback_of = owner;
+  if (owner > 0 && chance(random, 0.5)) {
+    Edge edge;
+    edge.from = static_cast<std::uint32_t>(random.below(owner));
+    edge.join.skipped.kind = random_action(random);
+    edge.join.failed.kind = random_action(random);
+    fallback.edges.push_back(edge);
+  }
   plan.steps[owner].fallback = static_cast<std::uint32_t>(plan.steps.size());
   OnErrorRule rule;
   rule.kind = OnErrorRule::Kind::kStep;

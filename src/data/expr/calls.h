@@ -48,8 +48,8 @@ enum class ResultRule : std::uint8_t {
   kSubject,         // the same type
   kElement,         // an element of the subject
   kArrayOfElement,  // an array of such elements
-  kJoinDefault,  // subject or the first argument
-  kMapped,       // map
+  kJoinDefault,     // subject or the first argument
+  kMapped,          // map
 };
 
 struct FilterSpec {
@@ -82,9 +82,9 @@ const FilterSpec* find_filter(std::string_view name);
 const TestSpec* find_test(std::string_view name);
 
 inline std::uint16_t kind_bit(const Value& value) {
-  constexpr std::uint16_t kBits[] = {Type::kNull,     Type::kBoolean, Type::kInteger, Type::kInteger,
-                                     Type::kFraction, Type::kString,  Type::kArray,   Type::kObject,
-                                     Type::kBlob,     Type::kVector};
+  constexpr std::uint16_t kBits[] = {
+      Type::kNull,   Type::kBoolean, Type::kInteger, Type::kInteger, Type::kFraction,
+      Type::kString, Type::kArray,   Type::kObject,  Type::kBlob,    Type::kVector};
   return kBits[static_cast<std::size_t>(value.kind())];
 }
 // "a string or an array": for messages.

@@ -9,16 +9,26 @@ namespace sluice {
 
 bool truthy(const Value& value) {
   switch (value.kind()) {
-    case Value::Kind::kNull: return false;
-    case Value::Kind::kBool: return value.as_bool();
-    case Value::Kind::kInt: return value.as_int() != 0;
-    case Value::Kind::kBigInt: return true;
-    case Value::Kind::kDouble: return value.as_double() != 0;
-    case Value::Kind::kString: return !value.as_string().empty();
-    case Value::Kind::kArray: return !value.items().empty();
-    case Value::Kind::kObject: return !value.members().empty();
-    case Value::Kind::kBlob: return value.blob_size() != 0;
-    case Value::Kind::kVector: return !value.floats().empty();
+    case Value::Kind::kNull:
+      return false;
+    case Value::Kind::kBool:
+      return value.as_bool();
+    case Value::Kind::kInt:
+      return value.as_int() != 0;
+    case Value::Kind::kBigInt:
+      return true;
+    case Value::Kind::kDouble:
+      return value.as_double() != 0;
+    case Value::Kind::kString:
+      return !value.as_string().empty();
+    case Value::Kind::kArray:
+      return !value.items().empty();
+    case Value::Kind::kObject:
+      return !value.members().empty();
+    case Value::Kind::kBlob:
+      return value.blob_size() != 0;
+    case Value::Kind::kVector:
+      return !value.floats().empty();
   }
   return false;
 }
@@ -47,8 +57,10 @@ bool Evaluation::equal(NodeId at, const Value& a, const Value& b, bool& out, std
   if (a.members().data() == b.members().data()) return true;
   for (const auto& [name, value] : a.members()) {
     const Value* other = b.find(name);
-    if (other == nullptr) out = false;
-    else if (!equal(at, value, *other, out, depth + 1)) return false;
+    if (other == nullptr)
+      out = false;
+    else if (!equal(at, value, *other, out, depth + 1))
+      return false;
     if (!out) break;
   }
   return true;
@@ -104,8 +116,9 @@ bool Evaluation::contains(NodeId at, const Value& container, const Value& item, 
     return true;
   }
   if (container.is_string()) {
-    return fail(at, ErrorCode::kExprType, fmt::format("only a string can be in a string, not {}: {}",
-                                                      kind_words(item), preview(item)));
+    return fail(at, ErrorCode::kExprType,
+                fmt::format("only a string can be in a string, not {}: {}", kind_words(item),
+                            preview(item)));
   }
   return fail(at, ErrorCode::kExprType,
               fmt::format("in needs an array, an object or a string on its right, not {}: {}",
@@ -115,12 +128,14 @@ bool Evaluation::contains(NodeId at, const Value& container, const Value& item, 
 bool Evaluation::compare(NodeId at, Comparison op, const Value& a, const Value& b, bool& out) {
   int sign = 0;
   switch (op) {
-    case Comparison::kEq: return equal(at, a, b, out);
+    case Comparison::kEq:
+      return equal(at, a, b, out);
     case Comparison::kNe:
       if (!equal(at, a, b, out)) return false;
       out = !out;
       return true;
-    case Comparison::kIn: return contains(at, b, a, out);
+    case Comparison::kIn:
+      return contains(at, b, a, out);
     case Comparison::kNotIn:
       if (!contains(at, b, a, out)) return false;
       out = !out;
@@ -128,7 +143,8 @@ bool Evaluation::compare(NodeId at, Comparison op, const Value& a, const Value& 
     case Comparison::kLt:
     case Comparison::kLe:
     case Comparison::kGt:
-    case Comparison::kGe: break;
+    case Comparison::kGe:
+      break;
   }
   if (a.is_int() && b.is_int()) {
     sign = a.as_int() < b.as_int() ? -1 : a.as_int() > b.as_int() ? 1 : 0;

@@ -1,6 +1,6 @@
 #include "data/expr/evaluate.h"
 
-#include "base/ids.h"
+#include "data/expr/suggest.h"
 #include "data/expr/text.h"
 #include "data/json.h"
 #include "fmt/format.h"
@@ -72,13 +72,12 @@ const re2::RE2* Evaluation::regex(NodeId at, std::string_view pattern) {
   for (const re2::RE2& known : context_.regexes) {
     if (known.pattern() == pattern) return &known;
   }
-  if (!scan(pattern.size() * 64)) return nullptr;
+  if (!step(kRegexCompileSteps + pattern.size())) return nullptr;
   if (context_.regexes.size() >= kKept) context_.regexes.pop_back();
-  const re2::RE2& made =
-      context_.regexes.emplace_front(re2::StringPiece(pattern), re2::RE2::CannedOptions::Quiet);
+  const re2::RE2& made = context_.regexes.emplace_front(re2::StringPiece(pattern), regex_options());
   if (made.ok()) return &made;
-  std::string message = fmt::format("not a pattern ({}): {}", made.error(),
-                                    preview(Value::string(pattern)));
+  std::string message =
+      fmt::format("not a pattern ({}): {}", made.error(), preview(Value::string(pattern)));
   context_.regexes.pop_front();
   fail(at, ErrorCode::kExprType, message);
   return nullptr;
@@ -88,16 +87,21 @@ const Value* Evaluation::eval(NodeId id, Value& scratch, bool soft) {
   const Node& node = program_.nodes[id];
   if (!step()) return nullptr;
   switch (node.op) {
-    case Op::kConst: return &program_.constants[node.a];
-    case Op::kInput: return &inputs_[node.a];
-    case Op::kLocal: return &context_.locals[node.a];
-    case Op::kLoop: return eval_loop_field(node, scratch);
-    case Op::kList: return eval_list(node, scratch);
-    case Op::kDict: return eval_dict(node, scratch);
+    case Op::kConst:
+      return &program_.constants[node.a];
+    case Op::kInput:
+      return &inputs_[node.a];
+    case Op::kLocal:
+      return &context_.locals[node.a];
+    case Op::kLoop:
+      return eval_loop_field(node, scratch);
+    case Op::kList:
+      return eval_list(node, scratch);
+    case Op::kDict:
+      return eval_dict(node, scratch);
     case Op::kMember: {
       const Value* base = eval(node.a, scratch, soft);
-      return base == nullptr ? nullptr
-                             : member(id, *base, program_.names[node.b], scratch, soft);
+      return base == nullptr ? nullptr : member(id, *base, program_.names[node.b], scratch, soft);
     }
     case Op::kIndex: {
       const Value* base = eval(node.a, scratch, soft);
@@ -106,7 +110,8 @@ const Value* Evaluation::eval(NodeId id, Value& scratch, bool soft) {
       const Value* key = eval(node.b, index_scratch);
       return key == nullptr ? nullptr : index(id, *base, *key, scratch, soft);
     }
-    case Op::kSlice: return eval_slice(id, node, scratch, soft);
+    case Op::kSlice:
+      return eval_slice(id, node, scratch, soft);
     case Op::kNot: {
       const Value* operand = eval(node.a, scratch);
       if (operand == nullptr) return nullptr;
@@ -116,17 +121,26 @@ const Value* Evaluation::eval(NodeId id, Value& scratch, bool soft) {
       return &scratch;
     }
     case Op::kNegate:
-    case Op::kPlus: return eval_sign(id, node, scratch);
+    case Op::kPlus:
+      return eval_sign(id, node, scratch);
     case Op::kArithmetic:
-    case Op::kCompare: return eval_binary(id, node, scratch);
-    case Op::kChain: return eval_chain(id, node, scratch);
-    case Op::kConcat: return eval_concat(id, node, scratch);
+    case Op::kCompare:
+      return eval_binary(id, node, scratch);
+    case Op::kChain:
+      return eval_chain(id, node, scratch);
+    case Op::kConcat:
+      return eval_concat(id, node, scratch);
     case Op::kAnd:
-    case Op::kOr: return eval_logic(node, scratch);
-    case Op::kTest: return eval_test(id, node, scratch);
-    case Op::kFilter: return eval_filter(id, node, scratch, soft);
-    case Op::kConditional: return eval_conditional(id, node, scratch, soft);
-    default: break;
+    case Op::kOr:
+      return eval_logic(node, scratch);
+    case Op::kTest:
+      return eval_test(id, node, scratch);
+    case Op::kFilter:
+      return eval_filter(id, node, scratch, soft);
+    case Op::kConditional:
+      return eval_conditional(id, node, scratch, soft);
+    default:
+      break;
   }
   fail(id, ErrorCode::kInternal, "a template where a value belongs");
   return nullptr;
@@ -171,16 +185,16 @@ const Value* Evaluation::eval_dict(const Node& node, Value& scratch) {
   return &scratch;
 }
 
-const Value* Evaluation::member(NodeId at, const Value& base, std::string_view name,
-                                Value& scratch, bool soft) {
+const Value* Evaluation::member(NodeId at, const Value& base, std::string_view name, Value& scratch,
+                                bool soft) {
   if (const Value* found = base.find(name)) return take_element(base, found, scratch);
   if (soft) {
     missing_ = true;
     return nullptr;
   }
   if (!base.is_object()) {
-    undefined(at, false, fmt::format("{} has no member {}: {}", kind_words(base), name,
-                                     preview(base)));
+    undefined(at, false,
+              fmt::format("{} has no member {}: {}", kind_words(base), name, preview(base)));
     return nullptr;
   }
   if (base.labels().secret && !base.secret_only_inside()) {
@@ -193,7 +207,7 @@ const Value* Evaluation::member(NodeId at, const Value& base, std::string_view n
     if (names.size() == 200) break;
     names.push_back(key);
   }
-  std::string close = closest_name(name, names);
+  std::string close = suggest(name, names);
   std::string known;
   for (std::size_t i = 0; i < names.size() && i < kShown; ++i) {
     known += fmt::format("{}{}", i == 0 ? "" : ", ", cut(names[i], 40));
@@ -216,22 +230,25 @@ const Value* Evaluation::index(NodeId at, const Value& base, const Value& key, V
     return static_cast<const Value*>(&scratch);
   };
   if (key.is_string()) return labelled(member(at, base, key.as_string(), scratch, soft));
-  if (!key.is_int() || !(base.is_array() || base.is_string() || base.kind() == Value::Kind::kVector)) {
+  if (!key.is_int() ||
+      !(base.is_array() || base.is_string() || base.kind() == Value::Kind::kVector)) {
     if (key.is_int() && (base.is_object() || base.is_null())) {
-      undefined(at, soft, fmt::format("{} has no item {}: {}", kind_words(base), key.as_int(),
-                                      preview(base)));
+      undefined(
+          at, soft,
+          fmt::format("{} has no item {}: {}", kind_words(base), key.as_int(), preview(base)));
       return nullptr;
     }
-    fail(at, ErrorCode::kExprType, fmt::format("{} cannot be indexed with {}: {}", kind_words(base),
-                                               kind_words(key), preview(key)));
+    fail(at, ErrorCode::kExprType,
+         fmt::format("{} cannot be indexed with {}: {}", kind_words(base), kind_words(key),
+                     preview(key)));
     return nullptr;
   }
   if (base.is_string() && !scan(base.as_string().size())) return nullptr;
   auto size = static_cast<std::int64_t>(base.size());
   std::int64_t i = key.as_int() < 0 ? key.as_int() + size : key.as_int();
   if (i < 0 || i >= size) {
-    undefined(at, soft, fmt::format("no item {}; there {} {}", key.as_int(),
-                                    size == 1 ? "is" : "are", size));
+    undefined(at, soft,
+              fmt::format("no item {}; there {} {}", key.as_int(), size == 1 ? "is" : "are", size));
     return nullptr;
   }
   auto position = static_cast<std::size_t>(i);
@@ -277,13 +294,27 @@ const Value* Evaluation::eval_loop_field(const Node& node, Value& scratch) {
   auto index = static_cast<std::int64_t>(state.index);
   auto length = static_cast<std::int64_t>(state.length);
   switch (static_cast<LoopField>(node.flag)) {
-    case LoopField::kIndex: scratch = Value::integer(index + 1); break;
-    case LoopField::kIndex0: scratch = Value::integer(index); break;
-    case LoopField::kFirst: scratch = Value::boolean(index == 0); break;
-    case LoopField::kLast: scratch = Value::boolean(index + 1 == length); break;
-    case LoopField::kLength: scratch = Value::integer(length); break;
-    case LoopField::kRevindex: scratch = Value::integer(length - index); break;
-    case LoopField::kRevindex0: scratch = Value::integer(length - index - 1); break;
+    case LoopField::kIndex:
+      scratch = Value::integer(index + 1);
+      break;
+    case LoopField::kIndex0:
+      scratch = Value::integer(index);
+      break;
+    case LoopField::kFirst:
+      scratch = Value::boolean(index == 0);
+      break;
+    case LoopField::kLast:
+      scratch = Value::boolean(index + 1 == length);
+      break;
+    case LoopField::kLength:
+      scratch = Value::integer(length);
+      break;
+    case LoopField::kRevindex:
+      scratch = Value::integer(length - index);
+      break;
+    case LoopField::kRevindex0:
+      scratch = Value::integer(length - index - 1);
+      break;
   }
   add_labels(scratch, state.labels);
   return &scratch;

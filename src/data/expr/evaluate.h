@@ -33,6 +33,9 @@ namespace expr {
 // Values may be nested deeper than the stack is; what recurses over them stops here.
 inline constexpr std::uint32_t kMaxValueDepth = 1000;
 
+// A pattern that is no constant is compiled while the expression runs.
+inline constexpr std::uint64_t kRegexCompileSteps = 20'000;
+
 class Evaluation {
  public:
   Evaluation(const ExprProgram& program, std::span<const Value> inputs, EvalContext::Impl& context,
@@ -139,7 +142,7 @@ class Evaluation {
   bool emit(NodeId id, Sink& sink);
   bool emit_output(NodeId id, const Node& node, Sink& sink);
   bool emit_if(const Node& node, Sink& sink);
-  bool emit_for(NodeId id, const Node& node, Sink& sink);
+  bool emit_for(const Node& node, Sink& sink);
   bool bind_targets(NodeId id, const Loop& loop, const Value& item, Labels labels);
   void end_segment(Sink& sink);
   bool template_text(Sink& sink);

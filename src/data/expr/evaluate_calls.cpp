@@ -19,9 +19,9 @@ bool Evaluation::check_call(NodeId at, const Call& call, const Value* subject,
                             std::span<const Param> params,
                             std::array<const Value*, kMaxParams>& args) {
   if (subject != nullptr && (accepts & kind_bit(*subject)) == 0) {
-    return fail(at, ErrorCode::kExprType, fmt::format("{} needs {}, not {}: {}", name,
-                                                      kind_words(accepts), kind_words(*subject),
-                                                      preview(*subject)));
+    return fail(at, ErrorCode::kExprType,
+                fmt::format("{} needs {}, not {}: {}", name, kind_words(accepts),
+                            kind_words(*subject), preview(*subject)));
   }
   for (std::size_t i = 0; i < kMaxParams; ++i) {
     if (args[i] == nullptr || (params[i].kinds & kind_bit(*args[i])) != 0) continue;
@@ -32,8 +32,7 @@ bool Evaluation::check_call(NodeId at, const Call& call, const Value* subject,
     NodeId where = call.args[i] == kNone ? at : call.args[i];
     return fail(where, ErrorCode::kExprType,
                 fmt::format("{} of {} must be {}, not {}: {}", params[i].name, name,
-                            kind_words(params[i].kinds), kind_words(*args[i]),
-                            preview(*args[i])));
+                            kind_words(params[i].kinds), kind_words(*args[i]), preview(*args[i])));
   }
   return true;
 }
@@ -87,20 +86,18 @@ bool CallFrame::fail(ErrorCode code, std::string message) const {
   return run.fail(node, code, message);
 }
 
-bool CallFrame::undefined(std::string message) const {
-  return run.undefined(node, soft, message);
-}
+bool CallFrame::undefined(std::string message) const { return run.undefined(node, soft, message); }
 
 std::string kind_words(std::uint16_t kinds) {
   struct Word {
     std::uint16_t kinds;
     std::string_view text;
   };
-  static constexpr Word kWords[] = {
-      {Type::kString, "a string"},   {Type::kNumber, "a number"}, {Type::kInteger, "an integer"},
-      {Type::kFraction, "a fraction"}, {Type::kArray, "an array"}, {Type::kObject, "an object"},
-      {Type::kBoolean, "a boolean"}, {Type::kBlob, "a blob"},     {Type::kVector, "a vector"},
-      {Type::kNull, "null"}};
+  static constexpr Word kWords[] = {{Type::kString, "a string"},    {Type::kNumber, "a number"},
+                                    {Type::kInteger, "an integer"}, {Type::kFraction, "a fraction"},
+                                    {Type::kArray, "an array"},     {Type::kObject, "an object"},
+                                    {Type::kBoolean, "a boolean"},  {Type::kBlob, "a blob"},
+                                    {Type::kVector, "a vector"},    {Type::kNull, "null"}};
   std::string out;
   for (const Word& word : kWords) {
     if ((kinds & word.kinds) != word.kinds) continue;

@@ -50,8 +50,7 @@ bool Evaluation::template_text(Sink& sink) {
 
 void Evaluation::end_segment(Sink& sink) {
   if (sink.segments == nullptr || sink.text.size() == sink.segment_begin) return;
-  sink.segments->push_back(
-      {sink.text.substr(sink.segment_begin), sink.data, sink.segment_labels});
+  sink.segments->push_back({sink.text.substr(sink.segment_begin), sink.data, sink.segment_labels});
   sink.segment_begin = sink.text.size();
   sink.segment_labels = {};
 }
@@ -68,15 +67,19 @@ bool Evaluation::emit(NodeId id, Sink& sink) {
       sink.text += text;
       return true;
     }
-    case Op::kOutput: return emit_output(id, node, sink);
+    case Op::kOutput:
+      return emit_output(id, node, sink);
     case Op::kSequence:
       for (NodeId kid : program_.kids_of(node)) {
         if (!emit(kid, sink)) return false;
       }
       return true;
-    case Op::kIf: return emit_if(node, sink);
-    case Op::kFor: return emit_for(id, node, sink);
-    default: return fail(id, ErrorCode::kInternal, "a value where a template belongs");
+    case Op::kIf:
+      return emit_if(node, sink);
+    case Op::kFor:
+      return emit_for(node, sink);
+    default:
+      return fail(id, ErrorCode::kInternal, "a value where a template belongs");
   }
 }
 
@@ -124,7 +127,7 @@ bool Evaluation::bind_targets(NodeId id, const Loop& loop, const Value& item, La
   return true;
 }
 
-bool Evaluation::emit_for(NodeId id, const Node& node, Sink& sink) {
+bool Evaluation::emit_for(const Node& node, Sink& sink) {
   const Loop& loop = program_.loops[node.a];
   Value scratch;
   const Value* iterable = eval(loop.iterable, scratch);
@@ -151,7 +154,6 @@ bool Evaluation::emit_for(NodeId id, const Node& node, Sink& sink) {
     }
     if (!bound || !emit(loop.body, sink)) return false;
   }
-  static_cast<void>(id);
   return true;
 }
 

@@ -70,7 +70,8 @@ bool filter_fromjson(CallFrame& call, Value& out) {
   if (!call.run.step(1 + text.size()) || !call.run.grow(text.size() * 4)) return false;
   Result<Value> parsed = parse_json(text);
   if (!parsed) {
-    return call.fail(ErrorCode::kExprType, parsed.error().message() + ": " + preview(*call.subject));
+    return call.fail(ErrorCode::kExprType,
+                     parsed.error().message() + ": " + preview(*call.subject));
   }
   out = std::move(*parsed);
   return true;
@@ -78,9 +79,12 @@ bool filter_fromjson(CallFrame& call, Value& out) {
 
 bool filter_default(CallFrame& call, Value& out) {
   bool replaced = call.subject == nullptr || (call.flag(1) && !truthy(*call.subject));
-  if (!replaced) out = Value(*call.subject);
-  else if (call.args[0] != nullptr) out = Value(*call.args[0]);
-  else out = Value::string("");
+  if (!replaced)
+    out = Value(*call.subject);
+  else if (call.args[0] != nullptr)
+    out = Value(*call.args[0]);
+  else
+    out = Value::string("");
   return true;
 }
 

@@ -23,7 +23,8 @@ bool characters(CallFrame& call, std::vector<Value>& out) {
 bool elements(CallFrame& call, std::vector<Value>& out) {
   const Value& subject = *call.subject;
   if (subject.is_string()) return characters(call, out);
-  if (!call.run.step(subject.size()) || !call.run.grow(subject.size() * sizeof(Value))) return false;
+  if (!call.run.step(subject.size()) || !call.run.grow(subject.size() * sizeof(Value)))
+    return false;
   if (subject.is_array()) {
     out.assign(subject.items().begin(), subject.items().end());
   } else if (subject.is_object()) {

@@ -8,7 +8,8 @@ template <class Make>
 bool each_member(CallFrame& call, Value& out, Make make) {
   auto members = call.subject->members();
   std::vector<Value> items;
-  if (!call.run.step(members.size()) || !call.run.grow(members.size() * sizeof(Value))) return false;
+  if (!call.run.step(members.size()) || !call.run.grow(members.size() * sizeof(Value)))
+    return false;
   items.reserve(members.size());
   for (const auto& member : members) {
     if (!call.run.grow(member.first.size() + 64)) return false;

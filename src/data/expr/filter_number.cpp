@@ -19,7 +19,8 @@ std::string_view trimmed(std::string_view text) {
 Value whole_part(double number) {
   constexpr double kTwoTo63 = 9223372036854775808.0;
   double whole = std::trunc(number);
-  if (whole >= -kTwoTo63 && whole < kTwoTo63) return Value::integer(static_cast<std::int64_t>(whole));
+  if (whole >= -kTwoTo63 && whole < kTwoTo63)
+    return Value::integer(static_cast<std::int64_t>(whole));
   return Value::big_integer(fmt::format("{:.0f}", whole));
 }
 
@@ -27,7 +28,8 @@ std::optional<Value> parse_whole(std::string_view digits, bool negative, int bas
   auto prefixed = [&](std::string_view prefix) {
     return digits.size() > 2 && digits[0] == '0' && (digits[1] | 0x20) == prefix[0];
   };
-  if ((base == 16 && prefixed("x")) || (base == 8 && prefixed("o")) || (base == 2 && prefixed("b"))) {
+  if ((base == 16 && prefixed("x")) || (base == 8 && prefixed("o")) ||
+      (base == 2 && prefixed("b"))) {
     digits = digits.substr(2);
   }
   if (base == 10 && digits.size() > 18) {

@@ -14,10 +14,15 @@ namespace {
 
 // Never differs for equal values; counted by the caller.
 std::uint64_t hash_of(const Value& value, std::uint32_t depth) {
-  std::uint64_t hash = static_cast<std::uint64_t>(value.is_number() ? 100 : static_cast<int>(value.kind()));
-  auto mix = [&](std::uint64_t more) { hash = (hash ^ more) * 0x9E3779B97F4A7C15ULL + (hash >> 29); };
+  std::uint64_t hash =
+      static_cast<std::uint64_t>(value.is_number() ? 100 : static_cast<int>(value.kind()));
+  auto mix = [&](std::uint64_t more) {
+    hash = (hash ^ more) * 0x9E3779B97F4A7C15ULL + (hash >> 29);
+  };
   switch (value.kind()) {
-    case Value::Kind::kBool: mix(value.as_bool()); break;
+    case Value::Kind::kBool:
+      mix(value.as_bool());
+      break;
     case Value::Kind::kInt:
     case Value::Kind::kBigInt:
     case Value::Kind::kDouble: {
@@ -25,7 +30,9 @@ std::uint64_t hash_of(const Value& value, std::uint32_t depth) {
       mix(std::bit_cast<std::uint64_t>(number == 0 ? 0.0 : number));
       break;
     }
-    case Value::Kind::kString: mix(std::hash<std::string_view>()(value.as_string())); break;
+    case Value::Kind::kString:
+      mix(std::hash<std::string_view>()(value.as_string()));
+      break;
     case Value::Kind::kArray:
       mix(value.items().size());
       if (depth > 3) break;
@@ -43,7 +50,8 @@ std::uint64_t hash_of(const Value& value, std::uint32_t depth) {
       mix(sum);
       break;
     }
-    default: break;
+    default:
+      break;
   }
   return hash;
 }
@@ -205,8 +213,8 @@ bool filter_groupby(CallFrame& call, Value& out) {
   bool case_sensitive = call.flag(2);
   for (const Value& item : call.subject->items()) {
     Value scratch;
-    const Value* key = call.run.attribute(call.node, item, call.text(0, ""), scratch,
-                                          call.args[1] != nullptr);
+    const Value* key =
+        call.run.attribute(call.node, item, call.text(0, ""), scratch, call.args[1] != nullptr);
     if (key == nullptr && !call.run.take_missing()) return false;
     if (key == nullptr) key = call.args[1];
     Value compared;

@@ -7,8 +7,8 @@ namespace {
 bool map_attribute(CallFrame& call, std::vector<Value>& out) {
   for (const Value& item : call.subject->items()) {
     Value scratch;
-    const Value* value = call.run.attribute(call.node, item, call.text(0, ""), scratch,
-                                            call.args[1] != nullptr);
+    const Value* value =
+        call.run.attribute(call.node, item, call.text(0, ""), scratch, call.args[1] != nullptr);
     if (value == nullptr && !call.run.take_missing()) return false;
     out.push_back(value != nullptr ? Value(*value) : Value(*call.args[1]));
   }
@@ -50,7 +50,8 @@ bool filter_map(CallFrame& call, Value& out) {
   mapped.reserve(items.size());
   if (call.call.inner == kNoCall) {
     if (call.args[0] == nullptr) {
-      return call.fail(ErrorCode::kExprType, "map needs attribute=\"name\" or the name of a filter");
+      return call.fail(ErrorCode::kExprType,
+                       "map needs attribute=\"name\" or the name of a filter");
     }
     if (!map_attribute(call, mapped)) return false;
     out = Value::array(std::move(mapped));

@@ -22,8 +22,8 @@ bool match_value(CallFrame& call, std::span<const re2::StringPiece> groups, Valu
 }
 
 std::vector<re2::StringPiece> groups_of(const re2::RE2& regex) {
-  return std::vector<re2::StringPiece>(
-      static_cast<std::size_t>(regex.NumberOfCapturingGroups()) + 1);
+  return std::vector<re2::StringPiece>(static_cast<std::size_t>(regex.NumberOfCapturingGroups()) +
+                                       1);
 }
 
 bool match_at(const re2::RE2& regex, std::string_view text, std::size_t from,
@@ -31,6 +31,11 @@ bool match_at(const re2::RE2& regex, std::string_view text, std::size_t from,
   return from <= text.size() &&
          regex.Match(re2::StringPiece(text.data(), text.size()), from, text.size(),
                      re2::RE2::UNANCHORED, groups.data(), static_cast<int>(groups.size()));
+}
+
+// A search that runs to the end of the text may find its match near the start.
+std::uint64_t next_search_steps(std::string_view text, std::size_t at) {
+  return 8 + (text.size() - at) / 1024;
 }
 
 // Where to search after the match, past one character when it was empty.
@@ -42,6 +47,10 @@ std::size_t behind(std::string_view text, const re2::StringPiece& match) {
 
 }  // namespace
 
+std::uint64_t search_steps(const re2::RE2& regex, std::size_t bytes) {
+  return 1 + bytes * (1 + static_cast<std::uint64_t>(regex.ProgramSize()) / 32);
+}
+
 const re2::RE2* pattern_of(CallFrame& call, std::size_t param) {
   if (call.call.regex) return call.call.regex.get();
   return call.run.regex(call.node, call.text(param, ""));
@@ -50,7 +59,7 @@ const re2::RE2* pattern_of(CallFrame& call, std::size_t param) {
 bool filter_regex_search(CallFrame& call, Value& out) {
   const re2::RE2* regex = pattern_of(call, 0);
   std::string_view text = call.subject->as_string();
-  if (regex == nullptr || !call.run.step(1 + text.size())) return false;
+  if (regex == nullptr || !call.run.step(search_steps(*regex, text.size()))) return false;
   auto groups = groups_of(*regex);
   if (match_at(*regex, text, 0, groups)) return match_value(call, groups, out);
   out = Value();
@@ -60,14 +69,13 @@ bool filter_regex_search(CallFrame& call, Value& out) {
 bool filter_regex_findall(CallFrame& call, Value& out) {
   const re2::RE2* regex = pattern_of(call, 0);
   std::string_view text = call.subject->as_string();
-  if (regex == nullptr || !call.run.step(1 + text.size())) return false;
+  if (regex == nullptr || !call.run.step(search_steps(*regex, text.size()))) return false;
   auto groups = groups_of(*regex);
   std::vector<Value> found;
   for (std::size_t at = 0; match_at(*regex, text, at, groups); at = behind(text, groups[0])) {
     found.emplace_back();
     if (!call.run.grow(sizeof(Value)) || !match_value(call, groups, found.back())) return false;
-    // A search that runs to the end of the text may find its match near the start.
-    if (!call.run.step(8)) return false;
+    if (!call.run.step(next_search_steps(text, at))) return false;
   }
   out = Value::array(std::move(found));
   return true;
@@ -76,7 +84,7 @@ bool filter_regex_findall(CallFrame& call, Value& out) {
 bool filter_regex_replace(CallFrame& call, Value& out) {
   const re2::RE2* regex = pattern_of(call, 0);
   std::string_view text = call.subject->as_string();
-  if (regex == nullptr || !call.run.step(1 + text.size())) return false;
+  if (regex == nullptr || !call.run.step(search_steps(*regex, text.size()))) return false;
   std::string rewrite(call.text(1, ""));
   std::string problem;
   if (!regex->CheckRewriteString(rewrite, &problem)) {
@@ -90,7 +98,8 @@ bool filter_regex_replace(CallFrame& call, Value& out) {
     result.append(text, copied, begin - copied);
     std::size_t before = result.size();
     regex->Rewrite(&result, rewrite, groups.data(), static_cast<int>(groups.size()));
-    if (!call.run.grow(result.size() - before) || !call.run.step(8)) return false;
+    if (!call.run.grow(result.size() - before) || !call.run.step(next_search_steps(text, at)))
+      return false;
     copied = begin + groups[0].size();
   }
   if (copied < text.size()) result.append(text, copied);

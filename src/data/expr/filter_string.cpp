@@ -36,9 +36,12 @@ bool unreserved(unsigned char c) {
 void quote(std::string& out, std::string_view text, bool query) {
   for (char c : text) {
     auto byte = static_cast<unsigned char>(c);
-    if (unreserved(byte) || (c == '/' && !query)) out.push_back(c);
-    else if (c == ' ' && query) out.push_back('+');
-    else out += fmt::format("%{:02X}", byte);
+    if (unreserved(byte) || (c == '/' && !query))
+      out.push_back(c);
+    else if (c == ' ' && query)
+      out.push_back('+');
+    else
+      out += fmt::format("%{:02X}", byte);
   }
 }
 
@@ -88,7 +91,8 @@ bool filter_split(CallFrame& call, Value& out) {
   if (!call.run.step(1 + text.size())) return false;
   if (call.args[0] == nullptr) return make_strings(call, split_whitespace(text, splits), out);
   std::string_view by = call.text(0, "");
-  if (by.empty()) return call.fail(ErrorCode::kExprType, "split needs a separator that is not empty");
+  if (by.empty())
+    return call.fail(ErrorCode::kExprType, "split needs a separator that is not empty");
   std::vector<std::string_view> parts;
   for (;;) {
     std::size_t found = parts.size() < splits ? text.find(by) : std::string_view::npos;
@@ -112,9 +116,9 @@ bool filter_truncate(CallFrame& call, Value& out) {
   std::int64_t leeway = std::clamp<std::int64_t>(call.integer(3, 5), 0, INT32_MAX);
   auto end_length = static_cast<std::int64_t>(count_code_points(end));
   if (length < end_length) {
-    return call.fail(ErrorCode::kExprType,
-                     fmt::format("truncate to {} leaves no room for its end \"{}\"", length,
-                                 cut(end, 40)));
+    return call.fail(
+        ErrorCode::kExprType,
+        fmt::format("truncate to {} leaves no room for its end \"{}\"", length, cut(end, 40)));
   }
   if (!call.run.scan(text.size() * 2)) return false;
   length = std::min<std::int64_t>(length, INT64_MAX / 2);
@@ -138,7 +142,8 @@ bool filter_indent(CallFrame& call, Value& out) {
   if (call.args[0] != nullptr && call.args[0]->is_string()) {
     margin = call.args[0]->as_string();
   } else {
-    margin.assign(static_cast<std::size_t>(std::clamp<std::int64_t>(call.integer(0, 4), 0, 4096)), ' ');
+    margin.assign(static_cast<std::size_t>(std::clamp<std::int64_t>(call.integer(0, 4), 0, 4096)),
+                  ' ');
   }
   if (!call.run.step(1 + text.size())) return false;
   std::string result;

@@ -67,6 +67,8 @@ bool filter_default(CallFrame& call, Value& out);
 
 // The pattern of a call: the one compiled with the expression, or from the context's cache.
 const re2::RE2* pattern_of(CallFrame& call, std::size_t param);
+// What searching so many bytes may cost.
+std::uint64_t search_steps(const re2::RE2& regex, std::size_t bytes);
 // What sort, unique, min ... compare: the item or its attribute; strings in lower case unless
 // `case_sensitive`.
 bool sort_key(CallFrame& call, const Value& item, std::string_view attribute, bool case_sensitive,

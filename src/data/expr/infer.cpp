@@ -1,10 +1,11 @@
 #include "data/expr/infer.h"
 
 #include <algorithm>
+#include <optional>
 #include <tuple>
 
-#include "base/ids.h"
 #include "data/expr/calls.h"
+#include "data/expr/suggest.h"
 #include "fmt/format.h"
 
 namespace sluice::expr {
@@ -12,11 +13,21 @@ namespace {
 
 class Inference {
  public:
-  explicit Inference(ExprProgram& program) : program_(program), locals_(program.locals) {}
+  explicit Inference(ExprProgram& program)
+      : program_(program), locals_(program.locals), known_(program.nodes.size()) {}
 
-  Type of(NodeId id, bool soft = false);
+  // Each node once: arguments are looked at from several sides.
+  Type of(NodeId id, bool soft = false) {
+    std::optional<Type>& known = known_[id];
+    if (!known) known = find(id, soft);
+    return *known;
+  }
 
  private:
+  Type find(NodeId id, bool soft);
+  Type find_template(const Node& node);
+  Type all_kids(const Node& node, std::uint16_t kinds);
+  Type list(const Node& node);
   Type member(NodeId id, const Node& node, bool soft);
   Type index(NodeId id, const Node& node, bool soft);
   Type slice(NodeId id, const Node& node, bool soft);
@@ -25,8 +36,8 @@ class Inference {
   Type chain(NodeId id, const Node& node);
   Type logic(const Node& node);
   Type filter(NodeId id, const Node& node);
-  Type filter_result(const Call& call, const Type& subject);
-  Type mapped(const Call& call, const Type& subject);
+  Type filter_result(NodeId id, const Call& call, const Type& subject);
+  Type mapped(NodeId id, const Call& call, const Type& element);
   Type loop(const Node& node);
   void check_args(const Call& call, std::string_view name, std::span<const Param> params);
   void check_kinds(NodeId at, const Type& type, std::uint16_t kinds, std::string_view who);
@@ -37,6 +48,7 @@ class Inference {
 
   ExprProgram& program_;
   std::vector<Type> locals_;
+  std::vector<std::optional<Type>> known_;
 };
 
 void Inference::check_kinds(NodeId at, const Type& type, std::uint16_t kinds,
@@ -45,69 +57,97 @@ void Inference::check_kinds(NodeId at, const Type& type, std::uint16_t kinds,
   report(at, fmt::format("{} needs {}, not {}", who, kind_words(kinds), kind_words(type.kinds())));
 }
 
-Type Inference::of(NodeId id, bool soft) {
+Type Inference::all_kids(const Node& node, std::uint16_t kinds) {
+  for (NodeId kid : program_.kids_of(node)) of(kid);
+  return Type::of(kinds);
+}
+
+Type Inference::list(const Node& node) {
+  Type element = Type::never();
+  for (NodeId kid : program_.kids_of(node)) element = join(element, of(kid));
+  return Type::array_of(element);
+}
+
+Type Inference::find(NodeId id, bool soft) {
   const Node& node = program_.nodes[id];
-  auto all = [&](std::uint16_t kinds) {
-    for (NodeId kid : program_.kids_of(node)) of(kid);
-    return Type::of(kinds);
-  };
   switch (node.op) {
-    case Op::kConst: return Type::of_value(program_.constants[node.a]);
-    case Op::kInput: return program_.input_types[node.a];
-    case Op::kLocal: return locals_[node.a];
+    case Op::kConst:
+      return Type::of_value(program_.constants[node.a]);
+    case Op::kInput:
+      return program_.input_types[node.a];
+    case Op::kLocal:
+      return locals_[node.a];
     case Op::kLoop: {
       auto field = static_cast<LoopField>(node.flag);
       bool flag = field == LoopField::kFirst || field == LoopField::kLast;
       return Type::of(flag ? Type::kBoolean : Type::kInteger);
     }
-    case Op::kList: {
-      Type element = Type::never();
-      for (NodeId kid : program_.kids_of(node)) element = join(element, of(kid));
-      return Type::array_of(element);
-    }
-    case Op::kDict: return all(Type::kObject);
-    case Op::kMember: return member(id, node, soft);
-    case Op::kIndex: return index(id, node, soft);
-    case Op::kSlice: return slice(id, node, soft);
-    case Op::kNot: of(node.a); return Type::of(Type::kBoolean);
+    case Op::kList:
+      return list(node);
+    case Op::kDict:
+      return all_kids(node, Type::kObject);
+    case Op::kMember:
+      return member(id, node, soft);
+    case Op::kIndex:
+      return index(id, node, soft);
+    case Op::kSlice:
+      return slice(id, node, soft);
+    case Op::kNot:
+      of(node.a);
+      return Type::of(Type::kBoolean);
     case Op::kNegate:
-    case Op::kPlus: {
-      Type operand = of(node.a);
-      check_kinds(node.a, operand, Type::kNumber, node.op == Op::kNegate ? "-" : "+");
+    case Op::kPlus:
+      check_kinds(node.a, of(node.a), Type::kNumber, node.op == Op::kNegate ? "-" : "+");
       return Type::of(Type::kNumber);
-    }
-    case Op::kArithmetic: return arithmetic(id, node);
-    case Op::kConcat: return all(Type::kString);
+    case Op::kArithmetic:
+      return arithmetic(id, node);
+    case Op::kConcat:
+      return all_kids(node, Type::kString);
     case Op::kAnd:
-    case Op::kOr: return logic(node);
+    case Op::kOr:
+      return logic(node);
     case Op::kCompare: {
       Type left = of(node.a);
       return comparison(id, static_cast<Comparison>(node.flag), left, of(node.b));
     }
-    case Op::kChain: return chain(id, node);
+    case Op::kChain:
+      return chain(id, node);
     case Op::kTest: {
       const Call& call = program_.calls[node.b];
-      Type subject = of(node.a, call.test->soft);
-      check_kinds(node.a, subject, call.test->accepts, call.test->name);
+      check_kinds(node.a, of(node.a, call.test->soft), call.test->accepts, call.test->name);
       check_args(call, call.test->name, call.test->params);
       return Type::of(Type::kBoolean);
     }
-    case Op::kFilter: return filter(id, node);
+    case Op::kFilter:
+      return filter(id, node);
     case Op::kConditional: {
       of(node.a);
       Type then = of(node.b, soft);
       return node.c == kNone ? then : join(then, of(node.c, soft));
     }
-    case Op::kText: return Type::of(Type::kString);
-    case Op::kOutput: of(node.a); return Type::of(Type::kString);
-    case Op::kSequence: return all(Type::kString);
-    case Op::kIf:
-      all(Type::kString);
-      if (node.c != kNone) of(node.c);
-      return Type::of(Type::kString);
-    case Op::kFor: return loop(node);
+    default:
+      return find_template(node);
   }
-  return Type::any();
+}
+
+Type Inference::find_template(const Node& node) {
+  switch (node.op) {
+    case Op::kOutput:
+      of(node.a);
+      break;
+    case Op::kSequence:
+      all_kids(node, Type::kString);
+      break;
+    case Op::kIf:
+      all_kids(node, Type::kString);
+      if (node.c != kNone) of(node.c);
+      break;
+    case Op::kFor:
+      return loop(node);
+    default:
+      break;
+  }
+  return Type::of(Type::kString);
 }
 
 Type Inference::member(NodeId id, const Node& node, bool soft) {
@@ -121,9 +161,10 @@ Type Inference::member(NodeId id, const Node& node, bool soft) {
   if (auto property = base.property(name)) return *property;
   if (!soft) {
     auto known = base.property_names();
-    std::string close = closest_name(name, known);
-    report(id, close.empty() ? fmt::format("no member {}; there are: {}", name, fmt::join(known, ", "))
-                             : fmt::format("no member {}; did you mean {}?", name, close));
+    std::string close = suggest(name, known);
+    report(id, close.empty()
+                   ? fmt::format("no member {}; there are: {}", name, fmt::join(known, ", "))
+                   : fmt::format("no member {}; did you mean {}?", name, close));
   }
   return Type::any();
 }
@@ -227,7 +268,8 @@ Type Inference::logic(const Node& node) {
 void Inference::check_args(const Call& call, std::string_view name, std::span<const Param> params) {
   for (std::size_t i = 0; i < kMaxParams; ++i) {
     if (call.args[i] == kNone) continue;
-    auto kinds = static_cast<std::uint16_t>(params[i].kinds | (params[i].required ? 0 : Type::kNull));
+    auto kinds =
+        static_cast<std::uint16_t>(params[i].kinds | (params[i].required ? 0 : Type::kNull));
     check_kinds(call.args[i], of(call.args[i]), kinds,
                 fmt::format("{} of {}", params[i].name, name));
   }
@@ -240,45 +282,49 @@ Type Inference::filter(NodeId id, const Node& node) {
   check_args(call, call.filter->name, call.filter->params);
   if (call.inner != kNoCall) {
     const Call& inner = program_.calls[call.inner];
-    if (inner.filter != nullptr) check_args(inner, inner.filter->name, inner.filter->params);
-    else check_args(inner, inner.test->name, inner.test->params);
+    if (inner.filter != nullptr)
+      check_args(inner, inner.filter->name, inner.filter->params);
+    else
+      check_args(inner, inner.test->name, inner.test->params);
   }
-  return filter_result(call, subject);
+  return filter_result(id, call, subject);
 }
 
-Type Inference::filter_result(const Call& call, const Type& subject) {
+Type Inference::filter_result(NodeId id, const Call& call, const Type& subject) {
   const FilterSpec& spec = *call.filter;
   Type element = subject.can_be(Type::kArray) ? subject.element() : Type::any();
   bool only_array = (subject.kinds() & ~Type::kArray) == 0;
   switch (spec.rule) {
-    case ResultRule::kKinds: break;
+    case ResultRule::kKinds:
+      break;
     case ResultRule::kSubject:
       if ((subject.kinds() & ~spec.accepts) == 0) return subject;
       if (spec.accepts == Type::kArray) return Type::array_of(element);
       break;
-    case ResultRule::kElement: return only_array && element.kinds() != 0 ? element : Type::any();
+    case ResultRule::kElement:
+      return only_array && element.kinds() != 0 ? element : Type::any();
     case ResultRule::kArrayOfElement:
       return Type::array_of(only_array ? element : Type::any());
     case ResultRule::kJoinDefault: {
       Type otherwise = call.args[0] == kNone ? Type::of(Type::kString) : of(call.args[0]);
       return join(subject, otherwise);
     }
-    case ResultRule::kMapped: return mapped(call, element);
+    case ResultRule::kMapped:
+      return mapped(id, call, element);
   }
   if (spec.otherwise_param < 0) return Type::of(spec.result);
   NodeId otherwise = call.args[static_cast<std::size_t>(spec.otherwise_param)];
   return otherwise == kNone ? Type::of(spec.result) : join(Type::of(spec.result), of(otherwise));
 }
 
-Type Inference::mapped(const Call& call, const Type& element) {
+Type Inference::mapped(NodeId id, const Call& call, const Type& element) {
   if (call.inner != kNoCall) {
     const Call& inner = program_.calls[call.inner];
     if (element.kinds() != 0 && !element.can_be(inner.filter->accepts)) {
-      NodeId named = call.args[0];
-      report(named, fmt::format("{} needs {}, not {}", inner.filter->name,
-                                kind_words(inner.filter->accepts), kind_words(element.kinds())));
+      report(id, fmt::format("{} needs {}, not {}", inner.filter->name,
+                             kind_words(inner.filter->accepts), kind_words(element.kinds())));
     }
-    return Type::array_of(filter_result(inner, element));
+    return Type::array_of(filter_result(id, inner, element));
   }
   const Value* path = call.args[0] != kNone && program_.nodes[call.args[0]].op == Op::kConst
                           ? &program_.constants[program_.nodes[call.args[0]].a]
@@ -290,7 +336,7 @@ Type Inference::mapped(const Call& call, const Type& element) {
   auto property = element.property(path->as_string());
   if (!property && call.args[1] == kNone) {
     auto known = element.property_names();
-    std::string close = closest_name(path->as_string(), known);
+    std::string close = suggest(path->as_string(), known);
     report(call.args[0], fmt::format("no member {}{}", path->as_string(),
                                      close.empty() ? "" : "; did you mean " + close + "?"));
   }

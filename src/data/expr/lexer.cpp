@@ -194,8 +194,10 @@ class Lexer {
     if (output && !brackets_.empty() && brackets_.back() == '{') return false;
     std::size_t end = at_;
     char mark = text_[end];
-    if (mark == '-' || (mark == '+' && !output)) ++end;
-    else mark = '\0';
+    if (mark == '-' || (mark == '+' && !output))
+      ++end;
+    else
+      mark = '\0';
     if (text_.substr(end, 2) != close) return false;
     add(output ? Tok::kOutputEnd : Tok::kBlockEnd, at_, end + 2);
     at_ = end + 2;
@@ -225,10 +227,10 @@ class Lexer {
     std::size_t length = utf8_length(text_, at_);
     std::string what(text_.substr(at_, length));
     if (static_cast<unsigned char>(c) < 0x20) what = fmt::format("\\x{:02x}", c);
-    error(at_, static_cast<unsigned char>(c) >= 0x80
-                   ? fmt::format("`{0}` cannot stand in a name; write it as a string: x[\"{0}\"]",
-                                 what)
-                   : fmt::format("`{}` means nothing in an expression", what));
+    error(at_,
+          static_cast<unsigned char>(c) >= 0x80
+              ? fmt::format("`{0}` cannot stand in a name; write it as a string: x[\"{0}\"]", what)
+              : fmt::format("`{}` means nothing in an expression", what));
   }
 
   void track_bracket(Tok kind) {
@@ -259,8 +261,8 @@ class Lexer {
       }
     }
     if (at_ < text_.size() && is_name_part(text_[at_])) {
-      return error(begin, fmt::format("`{}` is not a number",
-                                      text_.substr(begin, at_ + 1 - begin)));
+      return error(begin,
+                   fmt::format("`{}` is not a number", text_.substr(begin, at_ + 1 - begin)));
     }
     add(kind, begin, at_);
   }
@@ -279,7 +281,8 @@ class Lexer {
         value.push_back(text_[at_++]);
       }
     }
-    if (at_ >= text_.size()) return error(begin, fmt::format("a string without its closing {}", quote));
+    if (at_ >= text_.size())
+      return error(begin, fmt::format("a string without its closing {}", quote));
     ++at_;
     out_.strings.push_back(std::move(value));
     add(Tok::kString, begin, at_);
@@ -335,8 +338,8 @@ class Lexer {
   }
 
   void add(Tok kind, std::size_t begin, std::size_t end) {
-    out_.tokens.push_back({kind, static_cast<std::uint32_t>(begin),
-                           static_cast<std::uint32_t>(end), 0});
+    out_.tokens.push_back(
+        {kind, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end), 0});
   }
 
   void error(std::size_t offset, std::string message) {

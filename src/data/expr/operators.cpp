@@ -26,9 +26,12 @@ bool integer_power(std::int64_t base, std::int64_t exponent, std::int64_t& out) 
 // False: does not fit. `divisor` is not 0 where it divides.
 bool integer_operation(Arithmetic op, std::int64_t a, std::int64_t b, std::int64_t& out) {
   switch (op) {
-    case Arithmetic::kAdd: return !__builtin_add_overflow(a, b, &out);
-    case Arithmetic::kSubtract: return !__builtin_sub_overflow(a, b, &out);
-    case Arithmetic::kMultiply: return !__builtin_mul_overflow(a, b, &out);
+    case Arithmetic::kAdd:
+      return !__builtin_add_overflow(a, b, &out);
+    case Arithmetic::kSubtract:
+      return !__builtin_sub_overflow(a, b, &out);
+    case Arithmetic::kMultiply:
+      return !__builtin_mul_overflow(a, b, &out);
     case Arithmetic::kFloor:
       if (b == -1) return !__builtin_sub_overflow(std::int64_t{0}, a, &out);
       out = a / b - ((a % b != 0 && (a < 0) != (b < 0)) ? 1 : 0);
@@ -37,8 +40,10 @@ bool integer_operation(Arithmetic op, std::int64_t a, std::int64_t b, std::int64
       out = b == -1 ? 0 : a % b;
       if (out != 0 && (out < 0) != (b < 0)) out += b;
       return true;
-    case Arithmetic::kPower: return integer_power(a, b, out);
-    case Arithmetic::kDivide: break;
+    case Arithmetic::kPower:
+      return integer_power(a, b, out);
+    case Arithmetic::kDivide:
+      break;
   }
   return false;
 }
@@ -51,17 +56,23 @@ double float_modulo(double a, double b) {
 
 double float_operation(Arithmetic op, double a, double b) {
   switch (op) {
-    case Arithmetic::kAdd: return a + b;
-    case Arithmetic::kSubtract: return a - b;
-    case Arithmetic::kMultiply: return a * b;
-    case Arithmetic::kDivide: return a / b;
+    case Arithmetic::kAdd:
+      return a + b;
+    case Arithmetic::kSubtract:
+      return a - b;
+    case Arithmetic::kMultiply:
+      return a * b;
+    case Arithmetic::kDivide:
+      return a / b;
     case Arithmetic::kFloor: {
       double quotient = (a - float_modulo(a, b)) / b;
       double whole = std::floor(quotient);
       return quotient - whole > 0.5 ? whole + 1 : whole;
     }
-    case Arithmetic::kModulo: return float_modulo(a, b);
-    case Arithmetic::kPower: return std::pow(a, b);
+    case Arithmetic::kModulo:
+      return float_modulo(a, b);
+    case Arithmetic::kPower:
+      return std::pow(a, b);
   }
   return 0;
 }
@@ -70,7 +81,8 @@ double float_operation(Arithmetic op, double a, double b) {
 
 bool Evaluation::arithmetic(NodeId at, Arithmetic op, const Value& a, const Value& b, Value& out) {
   if (a.is_int() && b.is_int()) {
-    bool divides = op == Arithmetic::kDivide || op == Arithmetic::kFloor || op == Arithmetic::kModulo;
+    bool divides =
+        op == Arithmetic::kDivide || op == Arithmetic::kFloor || op == Arithmetic::kModulo;
     bool negative_power = op == Arithmetic::kPower && b.as_int() < 0;
     if (b.as_int() != 0 || !divides) {
       if (op != Arithmetic::kDivide && !negative_power) {
@@ -107,9 +119,8 @@ bool Evaluation::arithmetic(NodeId at, Arithmetic op, const Value& a, const Valu
     }
   }
   std::string_view symbol = kSymbols[static_cast<std::size_t>(op)];
-  std::string_view hint = op == Arithmetic::kAdd && (a.is_string() || b.is_string())
-                              ? "; ~ joins text"
-                              : "";
+  std::string_view hint =
+      op == Arithmetic::kAdd && (a.is_string() || b.is_string()) ? "; ~ joins text" : "";
   return fail(at, ErrorCode::kExprType,
               fmt::format("{} cannot stand between {} and {}{}: {} {} {}", symbol, kind_words(a),
                           kind_words(b), hint, preview(a, 60), symbol, preview(b, 60)));
@@ -143,7 +154,8 @@ bool Evaluation::number_operation(NodeId at, Arithmetic op, const Value& a, cons
 bool Evaluation::repeat_items(const Value& array, std::uint64_t times, std::vector<Value>* items) {
   std::size_t size = array.items().size();
   std::size_t bytes = 0;
-  if (__builtin_mul_overflow(size * sizeof(Value), times, &bytes) || bytes > (std::size_t{1} << 40)) {
+  if (__builtin_mul_overflow(size * sizeof(Value), times, &bytes) ||
+      bytes > (std::size_t{1} << 40)) {
     return out_of_output();
   }
   if (!grow(bytes) || !step(size * times)) return false;
@@ -182,9 +194,9 @@ const Value* Evaluation::eval_sign(NodeId id, const Node& node, Value& scratch) 
   const Value* operand = eval(node.a, scratch);
   if (operand == nullptr) return nullptr;
   if (!operand->is_number()) {
-    fail(id, ErrorCode::kExprType, fmt::format("{} needs a number, not {}: {}",
-                                               node.op == Op::kNegate ? "-" : "+",
-                                               kind_words(*operand), preview(*operand)));
+    fail(id, ErrorCode::kExprType,
+         fmt::format("{} needs a number, not {}: {}", node.op == Op::kNegate ? "-" : "+",
+                     kind_words(*operand), preview(*operand)));
     return nullptr;
   }
   if (node.op == Op::kPlus) return operand;
@@ -246,8 +258,9 @@ const Value* Evaluation::eval_slice(NodeId id, const Node& node, Value& scratch,
   const Value* base = eval(node.a, scratch, soft);
   if (base == nullptr) return nullptr;
   if (!base->is_array() && !base->is_string()) {
-    fail(id, ErrorCode::kExprType, fmt::format("only an array or a string can be sliced, not {}: {}",
-                                               kind_words(*base), preview(*base)));
+    fail(id, ErrorCode::kExprType,
+         fmt::format("only an array or a string can be sliced, not {}: {}", kind_words(*base),
+                     preview(*base)));
     return nullptr;
   }
   Labels labels = base->labels();
@@ -261,8 +274,9 @@ const Value* Evaluation::eval_slice(NodeId id, const Node& node, Value& scratch,
     labels = labels | bound->labels();
     if (bound->is_null()) continue;
     if (!bound->is_int()) {
-      fail(part, ErrorCode::kExprType, fmt::format("a bound of a slice is an integer, not {}: {}",
-                                                   kind_words(*bound), preview(*bound)));
+      fail(part, ErrorCode::kExprType,
+           fmt::format("a bound of a slice is an integer, not {}: {}", kind_words(*bound),
+                       preview(*bound)));
       return nullptr;
     }
     bounds[i] = bound->as_int();
@@ -295,7 +309,8 @@ bool Evaluation::take_slice(const Value& base, const std::optional<std::int64_t>
   auto clamp = [&](std::optional<std::int64_t> bound, std::int64_t otherwise) {
     if (!bound) return otherwise;
     std::int64_t i = *bound < 0 ? *bound + size : *bound;
-    return by > 0 ? std::clamp<std::int64_t>(i, 0, size) : std::clamp<std::int64_t>(i, -1, size - 1);
+    return by > 0 ? std::clamp<std::int64_t>(i, 0, size)
+                  : std::clamp<std::int64_t>(i, -1, size - 1);
   };
   std::int64_t start = clamp(bounds[0], by > 0 ? 0 : size - 1);
   std::int64_t stop = clamp(bounds[1], by > 0 ? size : -1);
@@ -303,8 +318,10 @@ bool Evaluation::take_slice(const Value& base, const std::optional<std::int64_t>
   std::vector<Value> items;
   for (std::int64_t i = start; by > 0 ? i < stop : i > stop;) {
     auto position = static_cast<std::size_t>(i);
-    if (base.is_string()) text += characters[position];
-    else items.push_back(base.items()[position]);
+    if (base.is_string())
+      text += characters[position];
+    else
+      items.push_back(base.items()[position]);
     if (__builtin_add_overflow(i, by, &i)) break;
   }
   if (base.is_string()) return make_string(text, out);

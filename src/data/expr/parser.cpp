@@ -185,8 +185,8 @@ NodeId Parser::power() {
   NodeId left = unary(true);
   while (accept(Tok::kPower)) {
     NodeId right = unary(true);
-    left = add(Op::kArithmetic, start, left, right, 0,
-               static_cast<std::uint8_t>(Arithmetic::kPower));
+    left =
+        add(Op::kArithmetic, start, left, right, 0, static_cast<std::uint8_t>(Arithmetic::kPower));
   }
   return left;
 }
@@ -220,15 +220,20 @@ NodeId Parser::unary(bool with_filters) {
 NodeId Parser::primary() {
   std::uint32_t start = begin();
   switch (token().kind) {
-    case Tok::kName: return name();
+    case Tok::kName:
+      return name();
     case Tok::kString:
       ++at_;
       return constant(Value::string(strings_[tokens_[at_ - 1].string]), start);
     case Tok::kInteger:
-    case Tok::kFloat: return number();
-    case Tok::kLeftParen: return parenthesized();
-    case Tok::kLeftBracket: return list_literal();
-    case Tok::kLeftBrace: return dict_literal();
+    case Tok::kFloat:
+      return number();
+    case Tok::kLeftParen:
+      return parenthesized();
+    case Tok::kLeftBracket:
+      return list_literal();
+    case Tok::kLeftBrace:
+      return dict_literal();
     case Tok::kEnd:
     case Tok::kOutputEnd:
     case Tok::kBlockEnd:
@@ -252,7 +257,8 @@ NodeId Parser::number() {
   double value = 0;
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   // from_chars does not say on which side; too small is 0.
-  if (error == std::errc::result_out_of_range) value = std::strtod(std::string(digits).c_str(), nullptr);
+  if (error == std::errc::result_out_of_range)
+    value = std::strtod(std::string(digits).c_str(), nullptr);
   if (!std::isfinite(value)) return fail(start, fmt::format("{} is out of range", digits));
   return constant(Value::number(value), start);
 }

@@ -101,21 +101,17 @@ class Parser {
   NodeId add(Op op, std::uint32_t begin, std::uint32_t a = 0, std::uint32_t b = 0,
              std::uint32_t c = 0, std::uint8_t flag = 0);
   NodeId constant(Value value, std::uint32_t begin);
-  NodeId with_kids(Op op, std::uint32_t begin, const std::vector<NodeId>& kids,
-                   std::uint32_t c = 0, std::uint8_t flag = 0);
+  NodeId with_kids(Op op, std::uint32_t begin, const std::vector<NodeId>& kids, std::uint32_t c = 0,
+                   std::uint8_t flag = 0);
   std::uint32_t kids(const std::vector<NodeId>& kids);
   std::uint32_t intern(std::string_view name);
   std::uint16_t height_above(const Node& node) const;
   bool is_constant(NodeId id) const { return program_->nodes[id].op == Op::kConst; }
-  const Value& constant_of(NodeId id) const {
-    return program_->constants[program_->nodes[id].a];
-  }
+  const Value& constant_of(NodeId id) const { return program_->constants[program_->nodes[id].a]; }
 
   // Tokens
   const Token& token() const { return tokens_[at_]; }
-  const Token& ahead(std::size_t n) const {
-    return tokens_[std::min(at_ + n, tokens_.size() - 1)];
-  }
+  const Token& ahead(std::size_t n) const { return tokens_[std::min(at_ + n, tokens_.size() - 1)]; }
   std::string_view words(const Token& t) const { return text_.substr(t.begin, t.end - t.begin); }
   bool at(Tok kind) const { return token().kind == kind; }
   bool at_word(std::string_view word) const { return at(Tok::kName) && words(token()) == word; }
@@ -142,6 +138,7 @@ class Parser {
   std::vector<std::string> strings_;
   std::size_t at_ = 0;
   std::uint32_t depth_ = 0;
+  int patterns_ = 0;
   bool single_;
   bool stopped_ = false;  // the tag is broken
   std::vector<Binding> bindings_;

@@ -1,8 +1,8 @@
 // Filters and tests: which one, and its arguments bound to its parameters.
 #include <algorithm>
 
-#include "base/ids.h"
 #include "data/expr/parser.h"
+#include "data/expr/suggest.h"
 #include "fmt/format.h"
 
 namespace sluice::expr {
@@ -12,10 +12,9 @@ void Parser::unknown_call(std::string_view what, std::string_view name, const Ta
                           std::uint32_t offset) {
   std::vector<std::string_view> known;
   for (const auto& spec : table) known.push_back(spec.name);
-  std::string close = closest_name(name, known);
+  std::string close = suggest(name, known);
   note(offset, ErrorCode::kExprFilter,
-       fmt::format("no {} {}{}", what, name,
-                   close.empty() ? "" : "; did you mean " + close + "?"));
+       fmt::format("no {} {}{}", what, name, close.empty() ? "" : "; did you mean " + close + "?"));
 }
 
 NodeId Parser::filter(NodeId subject) {
@@ -112,18 +111,18 @@ bool Parser::bind(Call& call, std::string_view name, std::span<const Param> para
     if (!keyword.empty()) {
       slot = static_cast<std::size_t>(std::ranges::find(known, keyword) - known.begin());
       if (slot == known.size()) {
-        std::string close = closest_name(keyword, known);
+        std::string close = suggest(keyword, known);
         return bad(args[i].offset,
                    fmt::format("{} has no argument {}{}", name, keyword,
                                close.empty() ? "" : "; did you mean " + close + "?"));
       }
     }
     if (slot >= known.size()) {
-      return bad(args[i].offset, known.empty()
-                                     ? fmt::format("{} takes no arguments", name)
-                                     : fmt::format("{} takes at most {} argument{}: {}", name,
-                                                   known.size(), known.size() == 1 ? "" : "s",
-                                                   fmt::join(known, ", ")));
+      return bad(args[i].offset,
+                 known.empty()
+                     ? fmt::format("{} takes no arguments", name)
+                     : fmt::format("{} takes at most {} argument{}: {}", name, known.size(),
+                                   known.size() == 1 ? "" : "s", fmt::join(known, ", ")));
     }
     if (call.args[slot] != kNone) {
       return bad(args[i].offset, fmt::format("{} got {} twice", name, known[slot]));
@@ -157,8 +156,8 @@ bool Parser::bind_inner(Call& call, Inner inner, std::string_view name,
     return false;
   }
   std::string inner_name(constant_of(named).as_string());
-  call.inner = inner_call(inner != Inner::kFilter, inner_name,
-                          std::span(args).subspan(which + 1), args[which].offset);
+  call.inner = inner_call(inner != Inner::kFilter, inner_name, std::span(args).subspan(which + 1),
+                          args[which].offset);
   args.resize(which);
   return call.inner != kNoCall;
 }
@@ -200,8 +199,12 @@ bool Parser::compile_regex(Call& call, int param, std::uint32_t offset) {
   if (param < 0) return true;
   NodeId pattern = call.args[static_cast<std::size_t>(param)];
   if (!is_constant(pattern) || !constant_of(pattern).is_string()) return true;
-  auto regex = std::make_shared<const re2::RE2>(constant_of(pattern).as_string(),
-                                                re2::RE2::CannedOptions::Quiet);
+  constexpr int kMostPatterns = 64;
+  if (++patterns_ > kMostPatterns) {
+    note(offset, ErrorCode::kExprLimit, "more than 64 patterns in one text");
+    return false;
+  }
+  auto regex = std::make_shared<const re2::RE2>(constant_of(pattern).as_string(), regex_options());
   if (!regex->ok()) {
     note(offset, ErrorCode::kExprFilter, fmt::format("not a pattern: {}", regex->error()));
     return false;

@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "base/ensure.h"
-#include "base/ids.h"
 #include "data/expr/parser.h"
+#include "data/expr/suggest.h"
 #include "fmt/format.h"
 
 namespace sluice::expr {
@@ -39,10 +39,11 @@ NodeId Parser::loop_field(std::uint32_t start) {
   }
   const auto* field = std::ranges::find(kLoopFields, words(token()));
   if (field == kLoopFields.end()) {
-    std::string close = closest_name(words(token()), kLoopFields);
+    std::string close = suggest(words(token()), kLoopFields);
     return fail_here(fmt::format("loop has no {}{}", words(token()),
-                                 close.empty() ? "; it has " + fmt::format("{}", fmt::join(kLoopFields, ", "))
-                                               : "; did you mean loop." + close + "?"));
+                                 close.empty()
+                                     ? "; it has " + fmt::format("{}", fmt::join(kLoopFields, ", "))
+                                     : "; did you mean loop." + close + "?"));
   }
   ++at_;
   return add(Op::kLoop, start, open_loops_.back(), 0, 0,
@@ -86,8 +87,8 @@ bool Parser::at_index_slot() {
 
 void Parser::name_error(const DottedName& dotted, const NameClaim& claim) {
   std::size_t at = std::min(claim.at, dotted.path.size());
-  std::string message = claim.message.empty() ? fmt::format("no name {}", dotted.root)
-                                              : claim.message;
+  std::string message =
+      claim.message.empty() ? fmt::format("no name {}", dotted.root) : claim.message;
   note(dotted.offsets[at], *claim.error, std::move(message));
 }
 
@@ -121,8 +122,8 @@ NodeId Parser::resolved(const DottedName& dotted) {
 }
 
 NodeId Parser::add_input(const DottedName& dotted, const NameClaim& claim, bool slot) {
-  std::vector<std::string> path(dotted.path.begin(),
-                                dotted.path.begin() + static_cast<std::ptrdiff_t>(claim.path_length));
+  std::vector<std::string> path(
+      dotted.path.begin(), dotted.path.begin() + static_cast<std::ptrdiff_t>(claim.path_length));
   auto& inputs = program_->inputs;
   auto found = std::ranges::find_if(inputs, [&](const ExprInput& input) {
     return input.slot == slot && input.root == dotted.root && input.path == path;
@@ -134,8 +135,8 @@ NodeId Parser::add_input(const DottedName& dotted, const NameClaim& claim, bool 
     SourcePos pos;
     pos.line = static_cast<std::uint32_t>(1 + std::ranges::count(before, '\n'));
     std::size_t newline = before.rfind('\n');
-    pos.column = static_cast<std::uint32_t>(
-        newline == std::string_view::npos ? offset + 1 : offset - newline);
+    pos.column = static_cast<std::uint32_t>(newline == std::string_view::npos ? offset + 1
+                                                                              : offset - newline);
     inputs.push_back({dotted.root, std::move(path), slot, pos, offset});
     program_->input_types.push_back(claim.type);
   }

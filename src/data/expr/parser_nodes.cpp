@@ -16,7 +16,8 @@ std::uint16_t Parser::height_above(const Node& node) const {
     case Op::kInput:
     case Op::kLocal:
     case Op::kLoop:
-    case Op::kText: break;
+    case Op::kText:
+      break;
     case Op::kList:
     case Op::kDict:
     case Op::kConcat:
@@ -44,7 +45,9 @@ std::uint16_t Parser::height_above(const Node& node) const {
     case Op::kNot:
     case Op::kNegate:
     case Op::kPlus:
-    case Op::kOutput: see(node.a); break;
+    case Op::kOutput:
+      see(node.a);
+      break;
     case Op::kConditional:
       see(node.a);
       see(node.b);
@@ -96,7 +99,8 @@ std::uint32_t Parser::intern(std::string_view name) {
   auto& names = program_->names;
   // Expressions name few things; a template that names thousands may store some twice.
   std::size_t searched = std::min<std::size_t>(names.size(), 64);
-  auto found = std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(searched), name);
+  auto found =
+      std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(searched), name);
   if (found != names.begin() + static_cast<std::ptrdiff_t>(searched)) {
     return static_cast<std::uint32_t>(found - names.begin());
   }
@@ -140,7 +144,10 @@ NodeId Parser::fail(std::size_t offset, std::string message, ErrorCode code) {
 }
 
 void Parser::note(std::size_t offset, ErrorCode code, std::string message) {
-  if (!stopped_) errors_.push_back({code, std::move(message), offset});
+  constexpr std::size_t kMaxErrors = 50;
+  if (!stopped_ && errors_.size() < kMaxErrors) {
+    errors_.push_back({code, std::move(message), offset});
+  }
 }
 
 bool Parser::deeper() {

@@ -65,33 +65,46 @@ class Printer {
   std::string body(NodeId id) const {
     const Node& node = program_.nodes[id];
     switch (node.op) {
-      case Op::kText: return raw(program_.constants[node.a].as_string());
-      case Op::kOutput: return "{{ " + expression(node.a) + " }}";
+      case Op::kText:
+        return raw(program_.constants[node.a].as_string());
+      case Op::kOutput:
+        return "{{ " + expression(node.a) + " }}";
       case Op::kSequence: {
         std::string text;
         for (NodeId kid : program_.kids_of(node)) text += body(kid);
         return text;
       }
-      case Op::kIf: return if_block(node);
-      case Op::kFor: return for_block(program_.loops[node.a]);
-      default: return "";
+      case Op::kIf:
+        return if_block(node);
+      case Op::kFor:
+        return for_block(program_.loops[node.a]);
+      default:
+        return "";
     }
   }
 
  private:
   Level level(const Node& node) const {
     switch (node.op) {
-      case Op::kConditional: return kConditionalLevel;
-      case Op::kOr: return kOrLevel;
-      case Op::kAnd: return kAndLevel;
-      case Op::kNot: return kNotLevel;
+      case Op::kConditional:
+        return kConditionalLevel;
+      case Op::kOr:
+        return kOrLevel;
+      case Op::kAnd:
+        return kAndLevel;
+      case Op::kNot:
+        return kNotLevel;
       case Op::kCompare:
-      case Op::kChain: return kCompareLevel;
-      case Op::kConcat: return kConcatLevel;
+      case Op::kChain:
+        return kCompareLevel;
+      case Op::kConcat:
+        return kConcatLevel;
       case Op::kNegate:
-      case Op::kPlus: return kUnaryLevel;
+      case Op::kPlus:
+        return kUnaryLevel;
       case Op::kTest:
-      case Op::kFilter: return kFilterLevel;
+      case Op::kFilter:
+        return kFilterLevel;
       case Op::kConst: {
         const Value& value = program_.constants[node.a];
         return value.is_number() && literal(value)[0] == '-' ? kUnaryLevel : kPostfixLevel;
@@ -101,7 +114,8 @@ class Printer {
         if (op == Arithmetic::kPower) return kPowerLevel;
         return op == Arithmetic::kAdd || op == Arithmetic::kSubtract ? kSumLevel : kProductLevel;
       }
-      default: return kPostfixLevel;
+      default:
+        return kPostfixLevel;
     }
   }
 
@@ -109,31 +123,46 @@ class Printer {
 
   std::string bare(const Node& node) const {
     switch (node.op) {
-      case Op::kConst: return literal(program_.constants[node.a]);
-      case Op::kInput: return input(program_.inputs[node.a]);
-      case Op::kLocal: return locals_[node.a];
-      case Op::kLoop: return fmt::format("loop.{}", kLoopFields[node.flag]);
-      case Op::kList: return "[" + joined(node, ", ", kConditionalLevel) + "]";
-      case Op::kDict: return dict(node);
-      case Op::kMember: return expression(node.a, kPostfixLevel) + field(program_.names[node.b]);
+      case Op::kConst:
+        return literal(program_.constants[node.a]);
+      case Op::kInput:
+        return input(program_.inputs[node.a]);
+      case Op::kLocal:
+        return locals_[node.a];
+      case Op::kLoop:
+        return fmt::format("loop.{}", kLoopFields[node.flag]);
+      case Op::kList:
+        return "[" + joined(node, ", ", kConditionalLevel) + "]";
+      case Op::kDict:
+        return dict(node);
+      case Op::kMember:
+        return expression(node.a, kPostfixLevel) + field(program_.names[node.b]);
       case Op::kIndex:
         return fmt::format("{}[{}]", expression(node.a, kPostfixLevel), expression(node.b));
-      case Op::kSlice: return slice(node);
-      case Op::kNot: return "not " + expression(node.a, kNotLevel);
-      case Op::kNegate: return "-" + signed_operand(node.a);
-      case Op::kPlus: return "+" + signed_operand(node.a);
+      case Op::kSlice:
+        return slice(node);
+      case Op::kNot:
+        return "not " + expression(node.a, kNotLevel);
+      case Op::kNegate:
+        return "-" + signed_operand(node.a);
+      case Op::kPlus:
+        return "+" + signed_operand(node.a);
       case Op::kArithmetic: {
         Level own = level(node);
         return fmt::format("{} {} {}", expression(node.a, own), kArithmeticText[node.flag],
                            expression(node.b, above(own)));
       }
-      case Op::kConcat: return joined(node, " ~ ", kProductLevel);
-      case Op::kAnd: return joined(node, " and ", kNotLevel);
-      case Op::kOr: return joined(node, " or ", kAndLevel);
+      case Op::kConcat:
+        return joined(node, " ~ ", kProductLevel);
+      case Op::kAnd:
+        return joined(node, " and ", kNotLevel);
+      case Op::kOr:
+        return joined(node, " or ", kAndLevel);
       case Op::kCompare:
         return fmt::format("{} {} {}", expression(node.a, kSumLevel), kComparisonText[node.flag],
                            expression(node.b, kSumLevel));
-      case Op::kChain: return chain(node);
+      case Op::kChain:
+        return chain(node);
       case Op::kTest: {
         const Call& call = program_.calls[node.b];
         return fmt::format("{} is {}{}{}", expression(node.a, kUnaryLevel),
@@ -148,7 +177,8 @@ class Printer {
         std::string text = expression(node.b, kOrLevel) + " if " + expression(node.a, kOrLevel);
         return node.c == kNone ? text : text + " else " + expression(node.c);
       }
-      default: return "";
+      default:
+        return "";
     }
   }
 
@@ -172,7 +202,8 @@ class Printer {
     auto kids = program_.kids_of(node);
     std::string text = "{";
     for (std::size_t i = 0; i < kids.size(); i += 2) {
-      text += fmt::format("{}{}: {}", i == 0 ? "" : ", ", expression(kids[i]), expression(kids[i + 1]));
+      text +=
+          fmt::format("{}{}: {}", i == 0 ? "" : ", ", expression(kids[i]), expression(kids[i + 1]));
     }
     return text + "}";
   }
@@ -203,7 +234,8 @@ class Printer {
   }
 
   void add_arguments(const Call& call, std::vector<std::string>& out) const {
-    std::span<const Param> params = call.filter != nullptr ? call.filter->params : call.test->params;
+    std::span<const Param> params =
+        call.filter != nullptr ? call.filter->params : call.test->params;
     bool positional = true;
     for (std::size_t i = 0; i < kMaxParams; ++i) {
       if (call.args[i] == kNone) {
@@ -242,8 +274,7 @@ class Printer {
   static std::string raw(std::string_view text) {
     bool plain = text.find("{{") == text.npos && text.find("{%") == text.npos &&
                  text.find("{#") == text.npos && !text.ends_with('{');
-    return plain ? std::string(text)
-                 : fmt::format("{{%+ raw %}}{}{{%+ endraw +%}}", text);
+    return plain ? std::string(text) : fmt::format("{{%+ raw %}}{}{{%+ endraw +%}}", text);
   }
 
   std::string if_block(const Node& node) const {
@@ -257,9 +288,9 @@ class Printer {
   }
 
   std::string for_block(const Loop& loop) const {
-    std::string text = tag(fmt::format("for {} in {}", fmt::join(loop.names, ", "),
-                                       expression(loop.iterable))) +
-                       body(loop.body);
+    std::string text =
+        tag(fmt::format("for {} in {}", fmt::join(loop.names, ", "), expression(loop.iterable))) +
+        body(loop.body);
     if (loop.otherwise != kNone) text += tag("else") + body(loop.otherwise);
     return text + tag("endfor");
   }

@@ -50,9 +50,25 @@ enum class Op : std::uint8_t {
   kFor,       // a: loops
 };
 
-enum class Arithmetic : std::uint8_t { kAdd, kSubtract, kMultiply, kDivide, kFloor, kModulo, kPower };
+enum class Arithmetic : std::uint8_t {
+  kAdd,
+  kSubtract,
+  kMultiply,
+  kDivide,
+  kFloor,
+  kModulo,
+  kPower
+};
 enum class Comparison : std::uint8_t { kEq, kNe, kLt, kLe, kGt, kGe, kIn, kNotIn };
-enum class LoopField : std::uint8_t { kIndex, kIndex0, kFirst, kLast, kLength, kRevindex, kRevindex0 };
+enum class LoopField : std::uint8_t {
+  kIndex,
+  kIndex0,
+  kFirst,
+  kLast,
+  kLength,
+  kRevindex,
+  kRevindex0
+};
 inline constexpr std::array<std::string_view, 7> kLoopFields = {
     "index", "index0", "first", "last", "length", "revindex", "revindex0"};
 
@@ -78,6 +94,13 @@ struct Call {
   std::uint32_t inner = kNoCall;          // the filter or test that map, select ... apply
   std::shared_ptr<const re2::RE2> regex;  // of a constant pattern
 };
+
+// Errors are returned, not logged; a pattern that needs more memory is refused.
+inline re2::RE2::Options regex_options() {
+  re2::RE2::Options options(re2::RE2::CannedOptions::Quiet);
+  options.set_max_mem(2 << 20);
+  return options;
+}
 
 struct Loop {
   std::uint32_t first_local = 0;  // the targets are neighbours

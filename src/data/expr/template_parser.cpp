@@ -1,8 +1,8 @@
 // Text with {{ }}, {% if %} and {% for %}.
 #include <algorithm>
 
-#include "base/ids.h"
 #include "data/expr/parser.h"
+#include "data/expr/suggest.h"
 #include "fmt/format.h"
 
 namespace sluice::expr {
@@ -31,12 +31,13 @@ NodeId Parser::sequence() {
       std::uint32_t text_begin = begin();
       ++at_;
       program_->constants.push_back(Value::string(strings_[tokens_[at_ - 1].string]));
-      parts.push_back(add(Op::kText, text_begin,
-                          static_cast<std::uint32_t>(program_->constants.size() - 1)));
+      parts.push_back(
+          add(Op::kText, text_begin, static_cast<std::uint32_t>(program_->constants.size() - 1)));
     } else if (at(Tok::kOutputBegin)) {
       parts.push_back(output());
       // The tag is broken, what follows it is not: look for more errors.
-      if (stopped_ && at(Tok::kOutputEnd)) {
+      constexpr std::size_t kEnoughErrors = 50;
+      if (stopped_ && at(Tok::kOutputEnd) && errors_.size() < kEnoughErrors) {
         stopped_ = false;
         ++at_;
       }
@@ -76,10 +77,10 @@ NodeId Parser::block() {
   } else if (at_word("set")) {
     return fail_here("there are no variables; write the expression where it is used, or a step");
   } else {
-    std::string close = closest_name(words(token()), kBlockWords);
-    return fail_here(fmt::format("no block {}; {}", words(token()),
-                                 close.empty() ? "there are if and for"
-                                               : "did you mean " + close + "?"));
+    std::string close = suggest(words(token()), kBlockWords);
+    return fail_here(
+        fmt::format("no block {}; {}", words(token()),
+                    close.empty() ? "there are if and for" : "did you mean " + close + "?"));
   }
   if (!stopped_) --depth_;
   return node;
@@ -87,8 +88,8 @@ NodeId Parser::block() {
 
 void Parser::block_end(std::string_view word) {
   if (stopped_ || accept(Tok::kBlockEnd)) return;
-  fail_here(fmt::format("{} is unexpected {} in {{% {} %}}", token_words(text_, token()), after(),
-                        word));
+  fail_here(
+      fmt::format("{} is unexpected {} in {{% {} %}}", token_words(text_, token()), after(), word));
 }
 
 void Parser::close_block(std::string_view word, std::uint32_t opened_at) {
@@ -137,6 +138,11 @@ std::vector<std::string> Parser::for_targets() {
     }
     if (std::ranges::find(names, words(token())) != names.end()) {
       fail_here(fmt::format("{} stands twice in {{% for %}}", words(token())));
+      return names;
+    }
+    constexpr std::size_t kMostNames = 16;
+    if (names.size() == kMostNames) {
+      fail(begin(), "more than 16 names in {% for %}", ErrorCode::kExprLimit);
       return names;
     }
     names.emplace_back(words(token()));

@@ -57,18 +57,19 @@ bool divisible(CallFrame& call, std::int64_t by, bool& out) {
 
 bool test_even(CallFrame& call, bool& out) { return divisible(call, 2, out); }
 bool test_odd(CallFrame& call, bool& out) { return divisible(call, 2, out) && answer(out, !out); }
-bool test_divisibleby(CallFrame& call, bool& out) { return divisible(call, call.integer(0, 1), out); }
+bool test_divisibleby(CallFrame& call, bool& out) {
+  return divisible(call, call.integer(0, 1), out);
+}
 
 bool test_empty(CallFrame& call, bool& out) {
   const Value& subject = *call.subject;
-  return answer(out, subject.is_null() || (subject.is_string() ? subject.as_string().empty()
-                                                               : subject.size() == 0));
+  return answer(out, subject.is_null() ||
+                         (subject.is_string() ? subject.as_string().empty() : subject.size() == 0));
 }
 
 bool test_startswith(CallFrame& call, bool& out) {
   std::string_view prefix = call.text(0, "");
-  return call.run.scan(prefix.size()) &&
-         answer(out, call.subject->as_string().starts_with(prefix));
+  return call.run.scan(prefix.size()) && answer(out, call.subject->as_string().starts_with(prefix));
 }
 
 bool test_endswith(CallFrame& call, bool& out) {
@@ -95,7 +96,7 @@ template <re2::RE2::Anchor kAnchor>
 bool test_regex(CallFrame& call, bool& out) {
   const re2::RE2* regex = pattern_of(call, 0);
   std::string_view text = call.subject->as_string();
-  if (regex == nullptr || !call.run.step(1 + text.size())) return false;
+  if (regex == nullptr || !call.run.step(search_steps(*regex, text.size()))) return false;
   return answer(out, regex->Match(re2::StringPiece(text.data(), text.size()), 0, text.size(),
                                   kAnchor, nullptr, 0));
 }
@@ -131,15 +132,25 @@ constexpr TestSpec kTests[] = {
     {"lower", "text without upper case letters", {}, test_case<false>, kText},
     {"lt", "<", {{kOther}}, test_compare<Comparison::kLt>},
     {"mapping", "an object", {}, test_kind<Type::kObject>},
-    {"match", "an RE2 pattern fits at the start", {{kPattern}}, test_regex<re2::RE2::ANCHOR_START>,
-     kText, false, 0},
+    {"match",
+     "an RE2 pattern fits at the start",
+     {{kPattern}},
+     test_regex<re2::RE2::ANCHOR_START>,
+     kText,
+     false,
+     0},
     {"ne", "!=", {{kOther}}, test_compare<Comparison::kNe>},
     {"none", "null", {}, test_kind<Type::kNull>},
     {"null", "null", {}, test_kind<Type::kNull>},
     {"number", "integer or float", {}, test_kind<Type::kNumber>},
     {"odd", "not divisible by 2", {}, test_odd, Type::kNumber},
-    {"search", "an RE2 pattern fits somewhere", {{kPattern}}, test_regex<re2::RE2::UNANCHORED>,
-     kText, false, 0},
+    {"search",
+     "an RE2 pattern fits somewhere",
+     {{kPattern}},
+     test_regex<re2::RE2::UNANCHORED>,
+     kText,
+     false,
+     0},
     {"sequence", "string, list or object", {}, test_kind<kText | Type::kArray | Type::kObject>},
     {"startswith", "text that starts so", {{kOtherText}}, test_startswith, kText},
     {"string", "text", {}, test_kind<kText>},

@@ -1,10 +1,10 @@
 #include "data/expr/text.h"
 
+#include <locale.h>
+
 #include <clocale>
 #include <cwchar>
 #include <cwctype>
-
-#include <locale.h>
 
 namespace sluice::expr {
 namespace {
@@ -113,7 +113,8 @@ std::string upper(std::string_view text) { return map_text(text, to_upper); }
 std::string lower(std::string_view text) { return map_text(text, to_lower); }
 
 bool is_unicode_space(char32_t code) {
-  if (code < 0x80) return code == ' ' || (code >= 0x09 && code <= 0x0D) || (code >= 0x1C && code <= 0x1F);
+  if (code < 0x80)
+    return code == ' ' || (code >= 0x09 && code <= 0x0D) || (code >= 0x1C && code <= 0x1F);
   return code == 0x85 || code == 0xA0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200A) ||
          code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
 }

@@ -10,16 +10,25 @@ namespace sluice::json_schema {
 
 std::string_view type_with_article(const Value& value) {
   switch (value.kind()) {
-    case Value::Kind::kNull: return "null";
-    case Value::Kind::kBool: return "a boolean";
+    case Value::Kind::kNull:
+      return "null";
+    case Value::Kind::kBool:
+      return "a boolean";
     case Value::Kind::kInt:
-    case Value::Kind::kBigInt: return "an integer";
-    case Value::Kind::kDouble: return "a number";
-    case Value::Kind::kString: return "a string";
-    case Value::Kind::kArray: return "an array";
-    case Value::Kind::kObject: return "an object";
-    case Value::Kind::kBlob: return "a blob";
-    case Value::Kind::kVector: return "a vector";
+    case Value::Kind::kBigInt:
+      return "an integer";
+    case Value::Kind::kDouble:
+      return "a number";
+    case Value::Kind::kString:
+      return "a string";
+    case Value::Kind::kArray:
+      return "an array";
+    case Value::Kind::kObject:
+      return "an object";
+    case Value::Kind::kBlob:
+      return "a blob";
+    case Value::Kind::kVector:
+      return "a vector";
   }
   return "null";
 }

@@ -58,13 +58,13 @@ class Builder {
 };
 
 // The groups.
-void build_any_keywords(Builder& builder);        // type, enum, const
+void build_any_keywords(Builder& builder);  // type, enum, const
 void build_number_keywords(Builder& builder);
 void build_string_keywords(Builder& builder);
 void build_array_keywords(Builder& builder);
 void build_object_keywords(Builder& builder);
-void build_logic_keywords(Builder& builder);      // allOf ... else, $ref
-void build_annotations(Builder& builder);         // checks their form only
+void build_logic_keywords(Builder& builder);  // allOf ... else, $ref
+void build_annotations(Builder& builder);     // checks their form only
 
 // "a string", "an array": the JSON type of a value with its article.
 std::string_view type_with_article(const Value& value);

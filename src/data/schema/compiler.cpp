@@ -156,8 +156,8 @@ void Compiler::refuse_loops() {
       states[node] = State::kDone;
       open.pop_back();
       if (heights[node] > kMaxInPlaceDepth) {
-        refuse(node, fmt::format("more than {} schemas refer to each other in a row",
-                                 kMaxInPlaceDepth));
+        refuse(node,
+               fmt::format("more than {} schemas refer to each other in a row", kMaxInPlaceDepth));
         heights[node] = 1;
       }
       if (!open.empty()) {

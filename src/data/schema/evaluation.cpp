@@ -58,11 +58,17 @@ bool Evaluation::check_keywords(const Node& node, const Value& value) {
 bool Evaluation::check_shared(NodeIndex index, const Value& value) {
   const Node& node = graph_.nodes[index];
   if (++shared_visits_ < kVisitsBeforeMemory) return check_keywords(node, value);
-  // A "no" found quietly has reported nothing, so it is only an answer while we are quiet.
   auto found = seen_.find({index, &value});
-  if (found != seen_.end() && (found->second || !collecting())) return found->second;
+  if (found != seen_.end()) {
+    if (found->second == Answer::kYes) return true;
+    // A "no" found quietly has given no reasons, so it is only an answer while we are quiet.
+    if (found->second == Answer::kReportedNo || !collecting()) return false;
+  }
   bool valid = check_keywords(node, value);
-  if (!stopped_) seen_[{index, &value}] = valid;
+  if (stopped_) return valid;
+  seen_[{index, &value}] = valid          ? Answer::kYes
+                           : collecting() ? Answer::kReportedNo
+                                          : Answer::kQuietNo;
   return valid;
 }
 

@@ -46,6 +46,7 @@ class Evaluation {
     std::size_t index = 0;
     bool is_index = false;
   };
+  enum class Answer : std::uint8_t { kYes, kQuietNo, kReportedNo };
   struct Visit {
     NodeIndex node;
     const Value* value;
@@ -68,10 +69,10 @@ class Evaluation {
   std::vector<Step> path_;
   int quiet_ = 0;
   int frames_ = 0;
-  bool stopped_ = false;    // enough violations, or too deep
+  bool stopped_ = false;  // enough violations, or too deep
   bool too_deep_ = false;
   std::uint64_t shared_visits_ = 0;
-  std::unordered_map<Visit, bool, VisitHash> seen_;
+  std::unordered_map<Visit, Answer, VisitHash> seen_;
   std::deque<Value> names_;  // kept, so that the addresses in seen_ stay theirs
 };
 

@@ -13,13 +13,22 @@ namespace sluice::json_schema {
 namespace {
 
 constexpr std::array<std::string_view, 16> kAnnotations = {
-    "$schema", "$id",         "$anchor", "$defs",   "definitions", "$comment",   "title",
-    "format",  "description", "default", "examples", "deprecated", "readOnly", "writeOnly",
-    "then",    "else"};  // then and else come with their if
-constexpr std::array<std::string_view, 13> kNever = {
-    "not",          "if",          "dependentRequired", "dependentSchemas", "uniqueItems",
-    "contains",     "minContains", "maxContains",       "multipleOf",       "minProperties",
-    "maxProperties", "propertyNames", "patternProperties"};
+    "$schema",  "$id",       "$anchor",     "$defs",   "definitions", "$comment",
+    "title",    "format",    "description", "default", "examples",    "deprecated",
+    "readOnly", "writeOnly", "then",        "else"};  // then and else come with their if
+constexpr std::array<std::string_view, 13> kNever = {"not",
+                                                     "if",
+                                                     "dependentRequired",
+                                                     "dependentSchemas",
+                                                     "uniqueItems",
+                                                     "contains",
+                                                     "minContains",
+                                                     "maxContains",
+                                                     "multipleOf",
+                                                     "minProperties",
+                                                     "maxProperties",
+                                                     "propertyNames",
+                                                     "patternProperties"};
 constexpr std::array<std::string_view, 6> kChoices = {"$ref",  "const", "enum",
                                                       "anyOf", "oneOf", "allOf"};
 

@@ -16,25 +16,36 @@ struct TypeName {
   std::string_view with_article;
 };
 constexpr TypeName kTypeNames[] = {
-    {"null", Type::kNull, "null"},          {"boolean", Type::kBoolean, "a boolean"},
-    {"object", Type::kObject, "an object"}, {"array", Type::kArray, "an array"},
-    {"number", Type::kNumber, "a number"},  {"string", Type::kString, "a string"},
+    {"null", Type::kNull, "null"},
+    {"boolean", Type::kBoolean, "a boolean"},
+    {"object", Type::kObject, "an object"},
+    {"array", Type::kArray, "an array"},
+    {"number", Type::kNumber, "a number"},
+    {"string", Type::kString, "a string"},
     {"integer", Type::kInteger, "an integer"},
 };
 
 std::uint16_t kind_of(const Value& value) {
   switch (value.kind()) {
-    case Value::Kind::kNull: return Type::kNull;
-    case Value::Kind::kBool: return Type::kBoolean;
+    case Value::Kind::kNull:
+      return Type::kNull;
+    case Value::Kind::kBool:
+      return Type::kBoolean;
     case Value::Kind::kInt:
-    case Value::Kind::kBigInt: return Type::kInteger;
+    case Value::Kind::kBigInt:
+      return Type::kInteger;
     case Value::Kind::kDouble:
       return value.as_double() == std::trunc(value.as_double()) ? Type::kInteger : Type::kFraction;
-    case Value::Kind::kString: return Type::kString;
-    case Value::Kind::kArray: return Type::kArray;
-    case Value::Kind::kObject: return Type::kObject;
-    case Value::Kind::kBlob: return Type::kBlob;
-    case Value::Kind::kVector: return Type::kVector;
+    case Value::Kind::kString:
+      return Type::kString;
+    case Value::Kind::kArray:
+      return Type::kArray;
+    case Value::Kind::kObject:
+      return Type::kObject;
+    case Value::Kind::kBlob:
+      return Type::kBlob;
+    case Value::Kind::kVector:
+      return Type::kVector;
   }
   return 0;
 }
@@ -122,8 +133,8 @@ void build_any_keywords(Builder& builder) {
   build_type(builder);
   if (const Value* value = builder.get("enum")) {
     if (value->is_array()) {
-      builder.add<EnumKeyword>(
-          "enum", std::vector<Value>(value->items().begin(), value->items().end()));
+      builder.add<EnumKeyword>("enum",
+                               std::vector<Value>(value->items().begin(), value->items().end()));
     } else {
       builder.invalid("enum", "enum must be an array of values");
     }
@@ -137,8 +148,8 @@ void build_annotations(Builder& builder) {
   for (std::string_view keyword : {"title", "description", "$comment", "format"}) {
     const Value* value = builder.get(keyword);
     if (value == nullptr || value->is_string()) continue;
-    builder.invalid(keyword, fmt::format("{} must be a string, not {}", keyword,
-                                         type_with_article(*value)));
+    builder.invalid(keyword,
+                    fmt::format("{} must be a string, not {}", keyword, type_with_article(*value)));
   }
   for (std::string_view keyword : {"deprecated", "readOnly", "writeOnly"}) builder.flag(keyword);
   const Value* examples = builder.get("examples");

@@ -67,8 +67,7 @@ class ItemsKeyword final : public Keyword {
 
 class ContainsKeyword final : public Keyword {
  public:
-  ContainsKeyword(std::string pointer, NodeIndex node, std::uint64_t minimum,
-                  std::uint64_t maximum)
+  ContainsKeyword(std::string pointer, NodeIndex node, std::uint64_t minimum, std::uint64_t maximum)
       : Keyword(std::move(pointer)), node_(node), minimum_(minimum), maximum_(maximum) {}
 
   bool check(const Value& value, Evaluation& evaluation) const override {

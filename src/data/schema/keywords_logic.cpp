@@ -86,10 +86,7 @@ class IfKeyword final : public Keyword {
  public:
   IfKeyword(std::string pointer, NodeIndex condition, std::optional<NodeIndex> then_node,
             std::optional<NodeIndex> else_node)
-      : Keyword(std::move(pointer)),
-        condition_(condition),
-        then_(then_node),
-        else_(else_node) {}
+      : Keyword(std::move(pointer)), condition_(condition), then_(then_node), else_(else_node) {}
 
   bool check(const Value& value, Evaluation& evaluation) const override {
     const auto& branch = evaluation.check_quietly(condition_, value) ? then_ : else_;

@@ -26,19 +26,27 @@ class BoundKeyword final : public Keyword {
  private:
   bool holds(int order) const {
     switch (bound_) {
-      case Bound::kMaximum: return order <= 0;
-      case Bound::kExclusiveMaximum: return order < 0;
-      case Bound::kMinimum: return order >= 0;
-      case Bound::kExclusiveMinimum: return order > 0;
+      case Bound::kMaximum:
+        return order <= 0;
+      case Bound::kExclusiveMaximum:
+        return order < 0;
+      case Bound::kMinimum:
+        return order >= 0;
+      case Bound::kExclusiveMinimum:
+        return order > 0;
     }
     return true;
   }
   std::string_view words() const {
     switch (bound_) {
-      case Bound::kMaximum: return "at most";
-      case Bound::kExclusiveMaximum: return "less than";
-      case Bound::kMinimum: return "at least";
-      case Bound::kExclusiveMinimum: return "more than";
+      case Bound::kMaximum:
+        return "at most";
+      case Bound::kExclusiveMaximum:
+        return "less than";
+      case Bound::kMinimum:
+        return "at least";
+      case Bound::kExclusiveMinimum:
+        return "more than";
     }
     return "";
   }

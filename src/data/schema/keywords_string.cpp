@@ -39,8 +39,7 @@ class PatternKeyword final : public Keyword {
   bool check(const Value& value, Evaluation& evaluation) const override {
     if (!value.is_string() || pattern_.matches(value.as_string())) return true;
     return evaluation.refuse(pointer(), [&] {
-      return fmt::format("must match the pattern {}, is {}", pattern_.source(),
-                         preview(value, 60));
+      return fmt::format("must match the pattern {}, is {}", pattern_.source(), preview(value, 60));
     });
   }
 
@@ -51,7 +50,8 @@ class PatternKeyword final : public Keyword {
 }  // namespace
 
 void build_string_keywords(Builder& builder) {
-  if (auto limit = builder.count("maxLength")) builder.add<LengthKeyword>("maxLength", true, *limit);
+  if (auto limit = builder.count("maxLength"))
+    builder.add<LengthKeyword>("maxLength", true, *limit);
   if (auto limit = builder.count("minLength")) {
     builder.add<LengthKeyword>("minLength", false, *limit);
   }

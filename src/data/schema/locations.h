@@ -24,7 +24,7 @@ class Locations {
  public:
   struct Document {
     Value root;
-    std::string uri;        // as the `$ref` wrote it; empty for document 0
+    std::string uri;  // as the `$ref` wrote it; empty for document 0
     std::string base;
   };
 

@@ -42,8 +42,8 @@ class Keyword {
 
 struct Node {
   std::string pointer;
-  bool never = false;    // the schema `false`
-  bool shared = false;   // reached in more than one way: its results are worth remembering
+  bool never = false;   // the schema `false`
+  bool shared = false;  // reached in more than one way: its results are worth remembering
   std::vector<std::unique_ptr<Keyword>> keywords;
 };
 

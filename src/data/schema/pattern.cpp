@@ -22,18 +22,47 @@ constexpr std::string_view kDot = R"([^\n\r\x{2028}\x{2029}])";
 
 // Names that ECMA allows for general categories, beside the short ones that RE2 knows.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 42> kCategories = {{
-    {"Letter", "L"}, {"Cased_Letter", "LC"}, {"Uppercase_Letter", "Lu"},
-    {"Lowercase_Letter", "Ll"}, {"Titlecase_Letter", "Lt"}, {"Modifier_Letter", "Lm"},
-    {"Other_Letter", "Lo"}, {"Mark", "M"}, {"Combining_Mark", "M"}, {"Nonspacing_Mark", "Mn"},
-    {"Spacing_Mark", "Mc"}, {"Enclosing_Mark", "Me"}, {"Number", "N"}, {"Decimal_Number", "Nd"},
-    {"digit", "Nd"}, {"Letter_Number", "Nl"}, {"Other_Number", "No"}, {"Punctuation", "P"},
-    {"punct", "P"}, {"Connector_Punctuation", "Pc"}, {"Dash_Punctuation", "Pd"},
-    {"Open_Punctuation", "Ps"}, {"Close_Punctuation", "Pe"}, {"Initial_Punctuation", "Pi"},
-    {"Final_Punctuation", "Pf"}, {"Other_Punctuation", "Po"}, {"Symbol", "S"},
-    {"Math_Symbol", "Sm"}, {"Currency_Symbol", "Sc"}, {"Modifier_Symbol", "Sk"},
-    {"Other_Symbol", "So"}, {"Separator", "Z"}, {"Space_Separator", "Zs"},
-    {"Line_Separator", "Zl"}, {"Paragraph_Separator", "Zp"}, {"Other", "C"}, {"Control", "Cc"},
-    {"cntrl", "Cc"}, {"Format", "Cf"}, {"Surrogate", "Cs"}, {"Private_Use", "Co"},
+    {"Letter", "L"},
+    {"Cased_Letter", "LC"},
+    {"Uppercase_Letter", "Lu"},
+    {"Lowercase_Letter", "Ll"},
+    {"Titlecase_Letter", "Lt"},
+    {"Modifier_Letter", "Lm"},
+    {"Other_Letter", "Lo"},
+    {"Mark", "M"},
+    {"Combining_Mark", "M"},
+    {"Nonspacing_Mark", "Mn"},
+    {"Spacing_Mark", "Mc"},
+    {"Enclosing_Mark", "Me"},
+    {"Number", "N"},
+    {"Decimal_Number", "Nd"},
+    {"digit", "Nd"},
+    {"Letter_Number", "Nl"},
+    {"Other_Number", "No"},
+    {"Punctuation", "P"},
+    {"punct", "P"},
+    {"Connector_Punctuation", "Pc"},
+    {"Dash_Punctuation", "Pd"},
+    {"Open_Punctuation", "Ps"},
+    {"Close_Punctuation", "Pe"},
+    {"Initial_Punctuation", "Pi"},
+    {"Final_Punctuation", "Pf"},
+    {"Other_Punctuation", "Po"},
+    {"Symbol", "S"},
+    {"Math_Symbol", "Sm"},
+    {"Currency_Symbol", "Sc"},
+    {"Modifier_Symbol", "Sk"},
+    {"Other_Symbol", "So"},
+    {"Separator", "Z"},
+    {"Space_Separator", "Zs"},
+    {"Line_Separator", "Zl"},
+    {"Paragraph_Separator", "Zp"},
+    {"Other", "C"},
+    {"Control", "Cc"},
+    {"cntrl", "Cc"},
+    {"Format", "Cf"},
+    {"Surrogate", "Cs"},
+    {"Private_Use", "Co"},
     {"Unassigned", "Cn"},
 }};
 
@@ -202,11 +231,20 @@ class Translator {
 
   void letter_escape(char c, bool in_class) {
     switch (c) {
-      case 'd': case 'D': case 'w': case 'W': case 't': case 'n': case 'r': case 'v': case 'f':
+      case 'd':
+      case 'D':
+      case 'w':
+      case 'W':
+      case 't':
+      case 'n':
+      case 'r':
+      case 'v':
+      case 'f':
         out_ += '\\';
         out_ += c;
         return;
-      case 'b': case 'B':
+      case 'b':
+      case 'B':
         if (in_class && c == 'b') {
           out_ += "\\x{8}";
         } else if (in_class) {
@@ -216,7 +254,8 @@ class Translator {
           out_ += c;
         }
         return;
-      case 's': case 'S': {
+      case 's':
+      case 'S': {
         std::string_view set = c == 's' ? kSpace : kNotSpace;
         out_ += in_class ? std::string(set) : "[" + std::string(set) + "]";
         return;
@@ -229,10 +268,15 @@ class Translator {
       case 'x':
         if (auto point = hex(2)) return code_point(*point);
         return invalid("\\x without two hexadecimal digits");
-      case 'u': return unicode_escape();
-      case 'p': case 'P': return property_escape(c);
-      case 'k': return unsupported("a back reference");
-      default: return invalid(fmt::format("\\{}, which ECMA-262 does not have", c));
+      case 'u':
+        return unicode_escape();
+      case 'p':
+      case 'P':
+        return property_escape(c);
+      case 'k':
+        return unsupported("a back reference");
+      default:
+        return invalid(fmt::format("\\{}, which ECMA-262 does not have", c));
     }
   }
 
@@ -271,8 +315,7 @@ Result<Pattern> Pattern::compile(std::string_view ecma) {
     auto code = pattern.compiled_->error_code();
     bool too_large = code == re2::RE2::ErrorPatternTooLarge || code == re2::RE2::ErrorRepeatSize;
     return fail(too_large ? ErrorCode::kSchemaUnsupported : ErrorCode::kSchemaInvalid,
-                fmt::format("the pattern {} cannot be used: {}", ecma,
-                            pattern.compiled_->error()));
+                fmt::format("the pattern {} cannot be used: {}", ecma, pattern.compiled_->error()));
   }
   return pattern;
 }

@@ -173,10 +173,24 @@ RunMachine::Joined RunMachine::join_edge(const Frame& frame, const PhysicalStep&
   return {};
 }
 
+// Whether every whole step that the use waits for has ended.
+bool RunMachine::wholes_ready(Frame& frame, std::uint32_t step, EdgeUse use) const {
+  const std::vector<Edge>& edges = frame.plan->steps[step].edges;
+  std::uint32_t& next = frame.steps[step].wholes_ready[static_cast<std::size_t>(use)];
+  for (; next < edges.size(); ++next) {
+    const Edge& edge = edges[next];
+    if (edge.use != use || edge.mode == EdgeMode::kSlot) continue;
+    const Relation& relation = frame.steps[edge.from].relation;
+    if (!relation.finished() || relation.phase == RelationPhase::kInDoubt) return false;
+  }
+  return true;
+}
+
 // A failure outranks a skip, and either is only decided once every edge of the use is there.
 RunMachine::Joined RunMachine::join_edges(Frame& frame, std::uint32_t step, std::uint32_t item,
                                           EdgeUse use) const {
   const PhysicalStep& physical = frame.plan->steps[step];
+  if (!wholes_ready(frame, step, use)) return {Ready::kNotYet, nullptr};
   Joined all;
   for (std::uint32_t index = 0; index < physical.edges.size(); ++index) {
     const Edge& edge = physical.edges[index];

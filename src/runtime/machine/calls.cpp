@@ -172,8 +172,25 @@ void RunMachine::start_fallback(Frame& frame, Task& task) {
   standin.fallback_for = task.ref.step;
   standin.error_value = error_as_value(*task.error);
   standin.path = task.path;
-  bind(standin.ref, frame.plan->steps[step].produced_plan ? BindPurpose::kProducedPlan
-                                                           : BindPurpose::kBody);
+  standin.waiting = true;
+  advance_fallback(frame, standin);
+}
+
+// A fallback waits for what it reads like any task; its failure of an input is its owner's.
+void RunMachine::advance_fallback(Frame& frame, Task& standin) {
+  if (!standin.waiting || stopping()) return;
+  TaskRef ref = standin.ref;
+  Joined joined = join_edges(frame, ref.step, ref.item, EdgeUse::kBody);
+  if (joined.ready == Ready::kNotYet) return;
+  standin.waiting = false;
+  if (joined.ready == Ready::kSkip) {
+    return end_task(frame, standin, SlotStatus::kSkipped, Value(), nullptr);
+  }
+  if (joined.ready == Ready::kFail) {
+    return end_task(frame, standin, SlotStatus::kFailed, Value(), std::move(joined.error));
+  }
+  bind(ref, frame.plan->steps[ref.step].produced_plan ? BindPurpose::kProducedPlan
+                                                       : BindPurpose::kBody);
 }
 
 // The end of a task that has a record. A fallback's end is the end of the task it stands in for.

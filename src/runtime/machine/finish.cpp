@@ -69,7 +69,8 @@ void RunMachine::finish_slot(Frame& frame, std::uint32_t step, std::uint32_t ite
     frame.steps[producer].relation.consume(item);
   }
   for (std::uint32_t consumer : index.slot_consumers) {
-    if (item < frame.steps[consumer].relation.opened) {
+    bool standin = frame.plan->steps[consumer].fallback_of != kNoIndex;
+    if (standin || item < frame.steps[consumer].relation.opened) {
       push(WorkKind::kAdvance, frame.id, consumer, item);
     }
   }

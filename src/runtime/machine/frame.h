@@ -2,6 +2,7 @@
 // state of its steps and of the tasks that are under way. Plain state; the machine works on it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <queue>
@@ -33,6 +34,7 @@ struct Task {
   std::uint16_t turn = 1;
   std::uint16_t running_calls = 0;  // calls that have not ended
   bool slot_held = false;           // counts against the limits
+  bool waiting = false;             // a fallback: for what it reads
   bool calling = false;             // its own call has not ended
   bool abandoned = false;           // timed out or cancelled: waits for its calls to end
   std::uint64_t timer = 0;          // backoff, repeat delay or time limit; 0: none
@@ -88,6 +90,9 @@ struct FrameStep {
   SlotStatus emit_status = SlotStatus::kUnopened;  // of a stream's task: its slots are its items
   std::uint32_t emitted_since_credit = 0;
   bool credit_due = false;         // the call waits until consumers have room
+  // Per EdgeUse: every edge below this index that waits for a whole step has got it. Spares a step
+  // with a thousand inputs from asking all of them each time that one arrives.
+  std::array<std::uint32_t, 3> wholes_ready{};
   std::uint32_t running = 0;       // tasks that hold a slot
   ReadyHeap parked;                // ready, but the step's own limit is reached
   Usage used;

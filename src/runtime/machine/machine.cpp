@@ -2,6 +2,7 @@
 
 #include "runtime/machine/machine.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/ensure.h"
@@ -79,9 +80,15 @@ void RunMachine::do_work(const Work& work) {
     case WorkKind::kOpen:
       return open_more(*frame, work.step);
     case WorkKind::kAdvance:
+      if (frame->plan->steps[work.step].fallback_of != kNoIndex) {
+        return advance_standins(*frame, work.step);
+      }
       return advance(*frame, work.step, work.item);
     case WorkKind::kAdvanceAll: {
       const Relation& relation = frame->steps[work.step].relation;
+      if (frame->plan->steps[work.step].fallback_of != kNoIndex) {
+        return advance_standins(*frame, work.step);
+      }
       if (frame->index->steps[work.step].emits) return advance(*frame, work.step, 0);
       for (std::uint32_t item = relation.prefix; item < relation.opened; ++item) {
         advance(*frame, work.step, item);
@@ -90,6 +97,17 @@ void RunMachine::do_work(const Work& work) {
     }
     case WorkKind::kFrameEnd:
       return frame_ended(*frame);
+  }
+}
+
+void RunMachine::advance_standins(Frame& frame, std::uint32_t step) {
+  std::vector<std::uint32_t> waiting;
+  for (const auto& [item, task] : frame.steps[step].tasks) {
+    if (task->waiting) waiting.push_back(item);
+  }
+  std::sort(waiting.begin(), waiting.end());
+  for (std::uint32_t item : waiting) {
+    if (Task* task = find_task({frame.id, step, item})) advance_fallback(frame, *task);
   }
 }
 

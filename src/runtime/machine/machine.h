@@ -98,6 +98,7 @@ class RunMachine {
   void open_more(Frame& frame, std::uint32_t step);
   void advance(Frame& frame, std::uint32_t step, std::uint32_t item);
   void bind_body(Frame& frame, std::uint32_t step, std::uint32_t item);
+  bool wholes_ready(Frame& frame, std::uint32_t step, EdgeUse use) const;
   Joined join_edges(Frame& frame, std::uint32_t step, std::uint32_t item, EdgeUse use) const;
   Joined join_edge(const Frame& frame, const PhysicalStep& step, const Edge& edge,
                    std::uint32_t item) const;
@@ -123,6 +124,8 @@ class RunMachine {
   bool schedule_retry(Frame& frame, Task& task, const Error& error);
   void apply_on_error(Frame& frame, Task& task, Error error);
   void start_fallback(Frame& frame, Task& task);
+  void advance_standins(Frame& frame, std::uint32_t step);
+  void advance_fallback(Frame& frame, Task& standin);
   void restart(Frame& frame, Task& task);
   void begin_turn_tools(Frame& frame, Task& task, const ToolsWanted& wanted);
   void tool_call_ended(Frame& frame, Task& task, const CallEnded& ended);

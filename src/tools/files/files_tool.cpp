@@ -161,9 +161,7 @@ class FilesTool final : public Tool {
 
 Result<std::unique_ptr<Tool>> open_files_tool(const ToolSettings& settings) {
   auto folder = RootedFolder::open(setting_path(settings, "root", "."));
-  if (!folder) {
-    return std::unexpected(Error(folder.error().code(), fmt::format("{}", folder.error().message())));
-  }
+  if (!folder) return std::unexpected(folder.error());
   return std::make_unique<FilesTool>(
       settings, FilesSetup{std::move(*folder), setting_flag(settings.values, "write", false)});
 }

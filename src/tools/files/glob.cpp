@@ -56,12 +56,15 @@ Step match_class(std::string_view pattern, std::string_view name) {
 
 Step match_one(std::string_view pattern, std::string_view name) {
   switch (pattern.front()) {
-    case '?': return {1, character_size(name)};
-    case '[': return match_class(pattern, name);
+    case '?':
+      return {1, character_size(name)};
+    case '[':
+      return match_class(pattern, name);
     case '\\':
       if (pattern.size() > 1) return pattern[1] == name.front() ? Step{2, 1} : Step{};
       [[fallthrough]];
-    default: return pattern.front() == name.front() ? Step{1, 1} : Step{};
+    default:
+      return pattern.front() == name.front() ? Step{1, 1} : Step{};
   }
 }
 
@@ -77,10 +80,7 @@ class Search {
  public:
   Search(const RootedFolder& folder, std::vector<std::string_view> segments,
          std::uint64_t max_bytes, const std::atomic<bool>& stopped)
-      : folder_(folder),
-        segments_(std::move(segments)),
-        max_bytes_(max_bytes),
-        stopped_(stopped) {}
+      : folder_(folder), segments_(std::move(segments)), max_bytes_(max_bytes), stopped_(stopped) {}
 
   Result<std::vector<std::string>> run() {
     visit("", 0, 0);
@@ -153,7 +153,7 @@ class Search {
   void take_if_file(const std::string& path, unsigned char type) {
     if (type != DT_REG && type != DT_LNK && type != DT_UNKNOWN) return;
     if (type != DT_REG) {
-      struct stat status {};
+      struct stat status{};
       auto handle = folder_.open_file(path, O_PATH);
       if (!handle || ::fstat(handle->get(), &status) != 0 || !S_ISREG(status.st_mode)) return;
     }

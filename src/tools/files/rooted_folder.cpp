@@ -71,7 +71,8 @@ Error file_error(std::string_view what, std::string_view path, int error) {
   switch (error) {
     case ENOENT:
     case ENOTDIR:
-      return {ErrorCode::kFileMissing, fmt::format("cannot {} {}: there is no such file", what, name)};
+      return {ErrorCode::kFileMissing,
+              fmt::format("cannot {} {}: there is no such file", what, name)};
     case EXDEV:
     case ELOOP:
       return {ErrorCode::kFileDenied,
@@ -79,18 +80,19 @@ Error file_error(std::string_view what, std::string_view path, int error) {
     case EACCES:
     case EPERM:
     case EROFS:
-      return {ErrorCode::kFileDenied, fmt::format("cannot {} {}: {}", what, name,
-                                                  std::generic_category().message(error))};
+      return {ErrorCode::kFileDenied,
+              fmt::format("cannot {} {}: {}", what, name, std::generic_category().message(error))};
     case EISDIR:
       return {ErrorCode::kFileDenied, fmt::format("cannot {} {}: it is a folder", what, name)};
     case ENAMETOOLONG:
-      return {ErrorCode::kArgInvalid, fmt::format("cannot {} {}: the name is too long", what, name)};
+      return {ErrorCode::kArgInvalid,
+              fmt::format("cannot {} {}: the name is too long", what, name)};
     case ENOSPC:
     case EDQUOT:
       return {ErrorCode::kDiskFull, fmt::format("cannot {} {}: no space is left", what, name)};
     default:
-      return {ErrorCode::kIo, fmt::format("cannot {} {}: {}", what, name,
-                                          std::generic_category().message(error))};
+      return {ErrorCode::kIo,
+              fmt::format("cannot {} {}: {}", what, name, std::generic_category().message(error))};
   }
 }
 
@@ -109,7 +111,7 @@ Result<std::shared_ptr<RootedFolder>> RootedFolder::open(const std::filesystem::
 int RootedFolder::open_beneath(const std::string& path, int flags, mode_t mode) const {
   static std::atomic<bool> kernel_knows{true};
   if (kernel_knows) {
-    struct open_how how {};
+    struct open_how how{};
     how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
     how.mode = mode;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
@@ -154,7 +156,7 @@ Result<FileHandle> RootedFolder::open_file(const std::string& path, int flags, m
 Result<FileHandle> RootedFolder::open_regular(const std::string& path) const {
   auto handle = open_file(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (!handle) return handle;
-  struct stat status {};
+  struct stat status{};
   if (::fstat(handle->get(), &status) != 0) {
     return std::unexpected(file_error("open", path, errno));
   }
@@ -173,8 +175,8 @@ Result<void> RootedFolder::make_folders(const std::string& path) const {
     if (open_file(folder, O_PATH | O_DIRECTORY)) continue;
     std::size_t cut = folder.rfind('/');
     std::string name = cut == std::string::npos ? folder : folder.substr(cut + 1);
-    auto parent = open_file(cut == std::string::npos ? "" : folder.substr(0, cut),
-                            O_PATH | O_DIRECTORY);
+    auto parent =
+        open_file(cut == std::string::npos ? "" : folder.substr(0, cut), O_PATH | O_DIRECTORY);
     if (!parent) return std::unexpected(parent.error());
     if (::mkdirat(parent->get(), name.c_str(), 0777) != 0 && errno != EEXIST) {
       return std::unexpected(file_error("make the folder", folder, errno));
@@ -193,12 +195,12 @@ Result<void> RootedFolder::write(const std::string& path, std::string_view bytes
     return std::unexpected(open_file(path, O_PATH).error());
   }
   if (auto made = make_folders(path); !made) return made;
-  auto folder = open_file(slash == std::string::npos ? "" : path.substr(0, slash),
-                          O_RDONLY | O_DIRECTORY);
+  auto folder =
+      open_file(slash == std::string::npos ? "" : path.substr(0, slash), O_RDONLY | O_DIRECTORY);
   if (!folder) return std::unexpected(folder.error());
 
   mode_t mode = 0666;
-  struct stat old {};
+  struct stat old{};
   bool exists = ::fstatat(folder->get(), name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0;
   if (exists && S_ISDIR(old.st_mode)) return std::unexpected(file_error("write", path, EISDIR));
   TemporaryFile temporary(folder->get(), temporary_name(name));

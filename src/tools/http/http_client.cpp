@@ -81,8 +81,8 @@ void set_up(Transfer& transfer) {
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
   if (request.fresh_connection) curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
   if (request.method == "HEAD") curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-  bool wants_body = request.method == "POST" || request.method == "PUT" ||
-                    request.method == "PATCH";
+  bool wants_body =
+      request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
   if (request.body || wants_body) {
     const std::string empty;
     const std::string& body = request.body ? *request.body : empty;
@@ -110,10 +110,11 @@ HttpFailure failure_of(const Transfer& transfer, CURLcode code) {
   curl_easy_getinfo(transfer.easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
   bool sent = sent_bytes > 0;
   if (transfer.too_large) {
-    return {Error(ErrorCode::kToolTooLarge,
-                  fmt::format("{} answered with more than {} bytes; raise max_bytes or ask for less",
-                              where, transfer.request.max_bytes)),
-            sent};
+    return {
+        Error(ErrorCode::kToolTooLarge,
+              fmt::format("{} answered with more than {} bytes; raise max_bytes or ask for less",
+                          where, transfer.request.max_bytes)),
+        sent};
   }
   std::string reason =
       transfer.error_text[0] != '\0' ? transfer.error_text : curl_easy_strerror(code);

@@ -22,7 +22,7 @@ struct HttpRequest {
   std::string url;
   std::vector<std::pair<std::string, std::string>> headers;
   std::optional<std::string> body;
-  std::uint64_t max_bytes = 0;    // of the body that comes back, unpacked; 0: no bound
+  std::uint64_t max_bytes = 0;  // of the body that comes back, unpacked; 0: no bound
   // A kept connection may turn out to be dead after the request was written; libcurl then sends
   // it again. Must not happen to a call that may happen once only.
   bool fresh_connection = false;

@@ -51,9 +51,9 @@ Result<Value> value_of(const HttpResponse& response, const std::string& where) {
   if (type == "application/json" || type.ends_with("+json")) {
     auto json = parse_json(response.body);
     if (json) return json;
-    return std::unexpected(Error(ErrorCode::kToolOutput,
-                                 fmt::format("{} answered with JSON that is broken", where))
-                               .with_cause(json.error()));
+    return std::unexpected(
+        Error(ErrorCode::kToolOutput, fmt::format("{} answered with JSON that is broken", where))
+            .with_cause(json.error()));
   }
   if (is_text_type(type)) {
     if (auto text = Value::from_utf8(response.body)) return text;
@@ -170,8 +170,8 @@ class HttpTool final : public Tool {
       auto value = value_of(response, where);
       return value ? open->finish(std::move(*value)) : open->fail(value.error());
     }
-    bool redirect = status == 301 || status == 302 || status == 303 || status == 307 ||
-                    status == 308;
+    bool redirect =
+        status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
     if (redirect && !response.location.empty()) {
       return follow(open, std::move(request), response, redirects);
     }
@@ -188,16 +188,16 @@ class HttpTool final : public Tool {
   void follow(const OpenCallPtr& open, HttpRequest request, const HttpResponse& response,
               int redirects) {
     if (redirects == kMaxRedirects) {
-      return open->fail(Error(ErrorCode::kHttpStatus,
-                              fmt::format("{} redirects more than {} times",
-                                          display_url(request.url), kMaxRedirects)));
+      return open->fail(Error(
+          ErrorCode::kHttpStatus,
+          fmt::format("{} redirects more than {} times", display_url(request.url), kMaxRedirects)));
     }
     auto target = redirect_target(request.url, response.location);
     if (!target) return open->fail(target.error());
     request.url = std::move(*target);
     // As every browser does: 303 always, 301 and 302 after a POST, go on with GET.
-    bool to_get = response.status == 303 || ((response.status == 301 || response.status == 302) &&
-                                             request.method == "POST");
+    bool to_get = response.status == 303 ||
+                  ((response.status == 301 || response.status == 302) && request.method == "POST");
     if (to_get && request.method != "HEAD") {
       request.method = "GET";
       request.body.reset();
@@ -218,15 +218,15 @@ class HttpTool final : public Tool {
 }  // namespace
 
 Result<std::unique_ptr<Tool>> open_http_tool(const ToolSettings& settings) {
-  auto url = check_base_url(settings.id, setting_text(settings.values, "url"));
+  auto url = check_base_url(setting_text(settings.values, "url"));
   if (!url) return std::unexpected(url.error());
   std::string method = setting_text(settings.values, "method", "GET");
-  bool word = !method.empty() && std::ranges::all_of(method, [](char c) {
-    return c >= 'A' && c <= 'Z';
-  });
+  bool word =
+      !method.empty() && std::ranges::all_of(method, [](char c) { return c >= 'A' && c <= 'Z'; });
   if (!word || method == "CONNECT" || method == "TRACE") {
     return fail(ErrorCode::kSettingInvalid,
-                fmt::format("method must be GET, POST, PUT, PATCH, DELETE or HEAD, not {}", one_line_start(method)));
+                fmt::format("method must be GET, POST, PUT, PATCH, DELETE or HEAD, not {}",
+                            one_line_start(method)));
   }
   auto headers = setting_pairs(settings.values, "headers");
   if (!headers) return std::unexpected(headers.error());

@@ -66,14 +66,15 @@ std::string percent_encode(std::string_view text, std::string_view keep) {
   return result;
 }
 
-Result<std::string> check_base_url(std::string_view tool, const std::string& url) {
+Result<std::string> check_base_url(const std::string& url) {
   UrlHandle parsed = parse_url(url);
   std::string scheme = parsed ? part_of(parsed, CURLUPART_SCHEME) : "";
   if (!url.contains("://") || (scheme != "http" && scheme != "https") ||
       part_of(parsed, CURLUPART_HOST).empty()) {
     return fail(ErrorCode::kSettingInvalid,
                 fmt::format("url must begin with http:// or https:// and name a host, "
-                            "unlike {}", display_url(one_line_start(url))));
+                            "unlike {}",
+                            display_url(one_line_start(url))));
   }
   return url;
 }
@@ -130,9 +131,8 @@ Result<std::string> redirect_target(const std::string& from, const std::string& 
     }
   }
   if (why.empty()) return part_of(target, CURLUPART_URL);
-  return fail(ErrorCode::kHttpStatus,
-              fmt::format("{} redirects to {}, {}", display_url(from),
-                          display_url(one_line_start(location)), why));
+  return fail(ErrorCode::kHttpStatus, fmt::format("{} redirects to {}, {}", display_url(from),
+                                                  display_url(one_line_start(location)), why));
 }
 
 }  // namespace sluice

@@ -11,7 +11,7 @@
 namespace sluice {
 
 // kSettingInvalid unless it is an absolute http or https URL.
-Result<std::string> check_base_url(std::string_view tool, const std::string& url);
+Result<std::string> check_base_url(const std::string& url);
 
 // `path` is plain text (it gets encoded here), "" for none; `query` is an object of scalars or
 // lists of them, or null. kArgInvalid.

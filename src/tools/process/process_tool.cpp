@@ -17,8 +17,8 @@
 namespace sluice {
 namespace {
 
-constexpr int kGraceMs = 1000;   // between SIGTERM and SIGKILL
-constexpr int kDrainMs = 500;    // for output that an escaped grandchild may still hold open
+constexpr int kGraceMs = 1000;  // between SIGTERM and SIGKILL
+constexpr int kDrainMs = 500;   // for output that an escaped grandchild may still hold open
 
 enum class OutputForm { kJson, kText, kLines };
 
@@ -36,7 +36,10 @@ class ProcessRun : public std::enable_shared_from_this<ProcessRun> {
 
   void start(const std::string& input) {
     auto self = shared_from_this();
-    call_->on_stop([self] { self->child_->terminate(kGraceMs); self->pump(); });
+    call_->on_stop([self] {
+      self->child_->terminate(kGraceMs);
+      self->pump();
+    });
     call_->on_resume([self] { self->pump(); });
     child_->on_exit([self](const ChildExit& exit) {
       self->exit_ = exit;
@@ -147,10 +150,10 @@ class ProcessRun : public std::enable_shared_from_this<ProcessRun> {
   }
 
   Error too_large() const {
-    return Error(ErrorCode::kToolTooLarge,
-                 fmt::format("{} wrote {} over {} bytes; raise max_bytes or let it write less",
-                             name_, streaming() ? "a line of" : "an output of",
-                             call_->request().max_bytes));
+    return Error(
+        ErrorCode::kToolTooLarge,
+        fmt::format("{} wrote {} over {} bytes; raise max_bytes or let it write less", name_,
+                    streaming() ? "a line of" : "an output of", call_->request().max_bytes));
   }
   Error not_text(std::string_view what, const Error& cause) const {
     return Error(ErrorCode::kToolOutput,
@@ -162,9 +165,9 @@ class ProcessRun : public std::enable_shared_from_this<ProcessRun> {
     if (failure_) return std::unexpected(*failure_);
     if (exit_->signal != 0 || exit_->code != 0) {
       std::string words = child_->error_tail();
-      return fail(exit_->signal != 0 ? ErrorCode::kToolDied : ErrorCode::kToolFailed,
-                  fmt::format("{} {}{}{}", name_, exit_->to_string(), words.empty() ? "" : ": ",
-                              words));
+      return fail(
+          exit_->signal != 0 ? ErrorCode::kToolDied : ErrorCode::kToolFailed,
+          fmt::format("{} {}{}{}", name_, exit_->to_string(), words.empty() ? "" : ": ", words));
     }
     if (form_ == OutputForm::kLines) {
       return streaming() ? Value() : Value::array(std::move(lines_));
@@ -252,8 +255,8 @@ class ProcessTool final : public Tool {
     if (!child) return open->fail(child.error());
     open->leave();
     std::erase_if(runs_, [](const auto& weak) { return weak.expired(); });
-    auto run = std::make_shared<ProcessRun>(open, std::move(*child), form_,
-                                            program_.argv[0], calls_.environment().io);
+    auto run = std::make_shared<ProcessRun>(open, std::move(*child), form_, program_.argv[0],
+                                            calls_.environment().io);
     runs_.push_back(run);
     run->start(input);
   }

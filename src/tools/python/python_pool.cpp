@@ -53,7 +53,7 @@ struct PythonPool::Worker {
   std::set<std::uint64_t> known_units;
   std::optional<Job> job;
   std::string buffer;
-  std::size_t taken = 0;   // bytes of the buffer that are done with
+  std::size_t taken = 0;  // bytes of the buffer that are done with
   bool greeted = false;
   bool reading = false;
   bool dead = false;
@@ -146,8 +146,8 @@ Result<PythonPool::WorkerPtr> PythonPool::start_worker() {
 }
 
 void PythonPool::give(const WorkerPtr& worker, Job job) {
-  std::string request = fmt::format(R"({{"op":"{}","unit":{})", job.open ? "call" : "list",
-                                    job.unit->number);
+  std::string request =
+      fmt::format(R"({{"op":"{}","unit":{})", job.open ? "call" : "list", job.unit->number);
   if (worker->known_units.insert(job.unit->number).second) {
     request += fmt::format(R"(,"name":{},"text":{})", json_text(job.unit->name),
                            json_text(job.unit->text));
@@ -264,9 +264,9 @@ bool PythonPool::take_frame(const WorkerPtr& worker, char kind, std::string_view
     return true;
   }
   if (!value) {
-    value = std::unexpected(
-        Error(ErrorCode::kToolOutput, "the result is not JSON that Sluice takes")
-            .with_cause(value.error()));
+    value =
+        std::unexpected(Error(ErrorCode::kToolOutput, "the result is not JSON that Sluice takes")
+                            .with_cause(value.error()));
   }
   if (item) {  // the generator behind it still runs
     Job job = std::move(*worker->job);

@@ -1,6 +1,7 @@
 // A pool of persistent Python processes that speak frames of JSON (worker.py). A worker runs one
 // call at a time; code is sent to it once and compiled once. A worker that dies, or is killed
-// because its call was cancelled or ran out of time, is replaced at the next call. I/O executor only.
+// because its call was cancelled or ran out of time, is replaced at the next call. I/O executor
+// only.
 #pragma once
 
 #include <deque>
@@ -23,15 +24,15 @@ namespace sluice {
 struct PythonUnit {
   std::uint64_t number = 0;  // its key within a pool
   std::string text;
-  std::string name;          // for messages and tracebacks; an absolute path is a file
+  std::string name;  // for messages and tracebacks; an absolute path is a file
 };
 
 class PythonPool {
  public:
   struct Options {
-    ChildOptions worker;        // argv without the script
+    ChildOptions worker;  // argv without the script
     std::uint32_t max_workers = 1;
-    std::string label;          // "code", "tool stats"; for messages
+    std::string label;  // "code", "tool stats"; for messages
   };
 
   PythonPool(const boost::asio::any_io_executor& io, Options options);

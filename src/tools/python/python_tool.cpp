@@ -29,10 +29,10 @@ PythonPool::Options pool_options(const ToolSettings& settings) {
   // With concurrency: 1 there is one process, and what its modules keep is seen by every call.
   const Value* concurrency = settings.values.find("concurrency");
   std::uint32_t cores = std::max(1u, std::thread::hardware_concurrency());
-  options.max_workers = concurrency != nullptr && concurrency->is_int() && concurrency->as_int() > 0
-                            ? static_cast<std::uint32_t>(std::min<std::int64_t>(
-                                  concurrency->as_int(), cores * 4))
-                            : cores;
+  options.max_workers =
+      concurrency != nullptr && concurrency->is_int() && concurrency->as_int() > 0
+          ? static_cast<std::uint32_t>(std::min<std::int64_t>(concurrency->as_int(), cores * 4))
+          : cores;
   return options;
 }
 
@@ -118,7 +118,7 @@ Result<PythonUnit> unit_of(const ToolSettings& settings) {
   std::string name = setting_text(settings.values, "file");
   if (code.empty() == name.empty()) {
     return fail(ErrorCode::kSettingInvalid,
-                fmt::format("name a file of Python, or give its text as code: one of them"));
+                "name a file of Python, or give its text as code: one of them");
   }
   if (!code.empty()) return PythonUnit{1, std::move(code), "<code>"};
   std::error_code failed;

@@ -15,10 +15,10 @@ namespace sluice {
 namespace {
 
 constexpr int kBusyWaitMs = 20;
-constexpr int kBusyTries = 500;          // ten seconds
+constexpr int kBusyTries = 500;  // ten seconds
 constexpr int kProgressOperations = 4000;
 constexpr std::array<std::string_view, 10> kReadingPragmas = {
-    "table_info",  "table_xinfo",      "table_list", "index_list",     "index_info",
+    "table_info",  "table_xinfo",      "table_list",   "index_list",    "index_info",
     "index_xinfo", "foreign_key_list", "user_version", "database_list", "function_list"};
 
 bool reading_pragma(const char* name) {
@@ -35,12 +35,15 @@ int authorize_query(void*, int action, const char* first, const char* second, co
     case SQLITE_SELECT:
     case SQLITE_READ:
     case SQLITE_FUNCTION:
-    case SQLITE_RECURSIVE: return SQLITE_OK;
+    case SQLITE_RECURSIVE:
+      return SQLITE_OK;
     case SQLITE_PRAGMA:
-      return reading_pragma(first) && (second == nullptr || first != std::string_view("user_version"))
+      return reading_pragma(first) &&
+                     (second == nullptr || first != std::string_view("user_version"))
                  ? SQLITE_OK
                  : SQLITE_DENY;
-    default: return SQLITE_DENY;
+    default:
+      return SQLITE_DENY;
   }
 }
 
@@ -51,8 +54,10 @@ int authorize_exec(void*, int action, const char*, const char*, const char*, con
     case SQLITE_ATTACH:
     case SQLITE_DETACH:
     case SQLITE_TRANSACTION:
-    case SQLITE_SAVEPOINT: return SQLITE_DENY;
-    default: return SQLITE_OK;
+    case SQLITE_SAVEPOINT:
+      return SQLITE_DENY;
+    default:
+      return SQLITE_OK;
   }
 }
 
@@ -90,8 +95,8 @@ Result<std::unique_ptr<SqlDatabase>> SqlDatabase::open(const std::filesystem::pa
                                                        const std::string& init) {
   std::unique_ptr<SqlDatabase> database(new SqlDatabase);
   std::string name = path.empty() ? ":memory:" : path.string();
-  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX |
-              SQLITE_OPEN_EXRESCODE;
+  int flags =
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_EXRESCODE;
   int code = sqlite3_open_v2(name.c_str(), &database->handle_, flags, nullptr);
   if (code != SQLITE_OK) {
     return fail(ErrorCode::kToolStart,
@@ -106,7 +111,7 @@ Result<std::unique_ptr<SqlDatabase>> SqlDatabase::open(const std::filesystem::pa
   std::string_view rest = init;
   while (!rest.empty()) {
     auto statement = SqlStatement::prepare(database->handle_, rest, &rest);
-    Result<Value> done = !statement          ? Result<Value>(std::unexpected(statement.error()))
+    Result<Value> done = !statement           ? Result<Value>(std::unexpected(statement.error()))
                          : statement->empty() ? Result<Value>(Value())
                                               : statement->rows(0);
     if (!done) {
@@ -236,8 +241,10 @@ Result<Value> SqlDatabase::exec(const SqlRequest& request) {
   auto result = exec_statements(request);
   bool was_interrupted = interrupted_.exchange(false);
   if (result && !was_interrupted) {
-    if (auto released = run_plain("RELEASE sluice_exec"); released) return result;
-    else result = std::unexpected(released.error());
+    if (auto released = run_plain("RELEASE sluice_exec"); released)
+      return result;
+    else
+      result = std::unexpected(released.error());
   }
   sqlite3_exec(handle_, "ROLLBACK TO sluice_exec; RELEASE sluice_exec", nullptr, nullptr, nullptr);
   if (was_interrupted) return std::unexpected(interrupted());

@@ -17,8 +17,8 @@ namespace sluice {
 
 struct SqlRequest {
   std::string sql;
-  Value args;             // null, an array for ?, or an object for :name
-  Value tables;           // null, or {name: array of objects}
+  Value args;    // null, an array for ?, or an object for :name
+  Value tables;  // null, or {name: array of objects}
   std::uint64_t max_bytes = 0;
 };
 

@@ -47,8 +47,8 @@ Result<SqlStatement> SqlStatement::prepare(sqlite3* database, std::string_view s
   }
   sqlite3_stmt* statement = nullptr;
   const char* tail = nullptr;
-  int code = sqlite3_prepare_v2(database, sql.data(), static_cast<int>(sql.size()), &statement,
-                                &tail);
+  int code =
+      sqlite3_prepare_v2(database, sql.data(), static_cast<int>(sql.size()), &statement, &tail);
   if (code != SQLITE_OK) {
     return std::unexpected(sql_error(database, one_line_start(sql, 100)));
   }
@@ -64,9 +64,8 @@ Result<void> SqlStatement::bind_all(const Value& args) {
     return fail(ErrorCode::kArgInvalid, "args must be a list for ?, or a map for :name");
   }
   if (given != static_cast<std::size_t>(wanted)) {
-    return fail(ErrorCode::kArgInvalid,
-                fmt::format("the statement has {} parameter{}, and args {}", wanted,
-                            wanted == 1 ? "" : "s", given));
+    return fail(ErrorCode::kArgInvalid, fmt::format("the statement has {} parameter{}, and args {}",
+                                                    wanted, wanted == 1 ? "" : "s", given));
   }
   for (int i = 0; i < wanted; ++i) {
     if (auto bound = bind(i + 1, args.items()[i]); !bound) return bound;
@@ -101,9 +100,15 @@ Result<void> SqlStatement::bind(int index, const Value& value) {
   int code = SQLITE_OK;
   auto* statement = statement_.get();
   switch (value.kind()) {
-    case Value::Kind::kNull: code = sqlite3_bind_null(statement, index); break;
-    case Value::Kind::kBool: code = sqlite3_bind_int(statement, index, value.as_bool()); break;
-    case Value::Kind::kInt: code = sqlite3_bind_int64(statement, index, value.as_int()); break;
+    case Value::Kind::kNull:
+      code = sqlite3_bind_null(statement, index);
+      break;
+    case Value::Kind::kBool:
+      code = sqlite3_bind_int(statement, index, value.as_bool());
+      break;
+    case Value::Kind::kInt:
+      code = sqlite3_bind_int64(statement, index, value.as_int());
+      break;
     case Value::Kind::kDouble:
       code = sqlite3_bind_double(statement, index, value.as_double());
       break;
@@ -164,21 +169,23 @@ Result<std::vector<std::string>> SqlStatement::column_names() const {
 Result<Value> SqlStatement::column(int index, const std::string& name) const {
   auto* statement = statement_.get();
   switch (sqlite3_column_type(statement, index)) {
-    case SQLITE_INTEGER: return Value::integer(sqlite3_column_int64(statement, index));
+    case SQLITE_INTEGER:
+      return Value::integer(sqlite3_column_int64(statement, index));
     case SQLITE_FLOAT: {
       double number = sqlite3_column_double(statement, index);
       if (std::isfinite(number)) return Value::number(number);
-      return fail(ErrorCode::kToolOutput,
-                  fmt::format("column {} holds an infinite number, which JSON does not have", name));
+      return fail(
+          ErrorCode::kToolOutput,
+          fmt::format("column {} holds an infinite number, which JSON does not have", name));
     }
     case SQLITE_TEXT: {
       const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement, index));
       auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement, index));
       auto value = Value::from_utf8(std::string_view(text, size));
       if (value) return value;
-      return std::unexpected(Error(ErrorCode::kToolOutput,
-                                   fmt::format("column {} holds text that is not UTF-8", name))
-                                 .with_cause(value.error()));
+      return std::unexpected(
+          Error(ErrorCode::kToolOutput, fmt::format("column {} holds text that is not UTF-8", name))
+              .with_cause(value.error()));
     }
     case SQLITE_BLOB: {
       const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement, index));
@@ -186,7 +193,8 @@ Result<Value> SqlStatement::column(int index, const std::string& name) const {
       return Value::blob(bytes == nullptr ? "" : std::string(bytes, size),
                          "application/octet-stream");
     }
-    default: return Value();
+    default:
+      return Value();
   }
 }
 
@@ -213,9 +221,9 @@ Result<Value> SqlStatement::rows(std::uint64_t max_bytes) {
       row.emplace_back((*names)[i], std::move(*value));
     }
     if (max_bytes > 0 && bytes > max_bytes) {
-      return fail(ErrorCode::kToolTooLarge,
-                  fmt::format("the result is over {} bytes; select less, or raise max_bytes",
-                              max_bytes));
+      return fail(
+          ErrorCode::kToolTooLarge,
+          fmt::format("the result is over {} bytes; select less, or raise max_bytes", max_bytes));
     }
     rows.push_back(Value::object(std::move(row)));
   }

@@ -78,29 +78,29 @@ class SqlTool final : public Tool {
   void run(const OpenCallPtr& open) {
     const std::string& function = open->request().function;
     if (function != "query" && function != "exec") {
-      return open->fail(Error(ErrorCode::kToolUnknown,
-                              "an sql tool has query and exec, not " + function));
+      return open->fail(
+          Error(ErrorCode::kToolUnknown, "an sql tool has query and exec, not " + function));
     }
     running_ = true;
     session_->database->allow();
     open->leave();
     // Ends the call once the statement has really stopped.
     open->on_stop([session = session_] { session->database->interrupt(); });
-    boost::asio::post(calls_.environment().blocking, [this, session = session_, open,
-                                                      post = calls_.poster()] {
-      {
-        std::lock_guard lock(session->mutex);
-        if (session->closed) return;
-        session->inside = true;
-      }
-      auto request = request_of(open->request());
-      auto result = open->request().function == "query" ? session->database->query(request)
-                                                        : session->database->exec(request);
-      post([this, open, result = std::move(result)] { done(open, result); });
-      std::lock_guard lock(session->mutex);
-      session->inside = false;
-      session->left.notify_all();
-    });
+    boost::asio::post(
+        calls_.environment().blocking, [this, session = session_, open, post = calls_.poster()] {
+          {
+            std::lock_guard lock(session->mutex);
+            if (session->closed) return;
+            session->inside = true;
+          }
+          auto request = request_of(open->request());
+          auto result = open->request().function == "query" ? session->database->query(request)
+                                                            : session->database->exec(request);
+          post([this, open, result = std::move(result)] { done(open, result); });
+          std::lock_guard lock(session->mutex);
+          session->inside = false;
+          session->left.notify_all();
+        });
   }
 
   void done(const OpenCallPtr& open, const Result<Value>& result) {

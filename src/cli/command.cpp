@@ -1,0 +1,129 @@
+#include "cli/command.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/log.h"
+#include "cli/exit_code.h"
+#include "cli/messages.h"
+
+namespace sluice::cli {
+namespace {
+
+constexpr std::array<Command, 8> kCommands{{
+    {"run", "Run a plan", &add_run},
+    {"check", "Find everything that is wrong with plans, without running them", &add_check},
+    {"explain", "Show a plan's graph: what waits for what, and what runs where", &add_explain},
+    {"tools", "List the kinds of tools, or the tools of a plan", &add_tools},
+    {"models", "List the models at hand, or the models of a plan", &add_models},
+    {"init", "Write a plan to start from", &add_init},
+    {"version", "Print the version", &add_version},
+    {"completion", "Print completion for bash, zsh or fish", &add_completion},
+}};
+
+constexpr std::string_view kFooter =
+    "Examples:\n"
+    "  sluice init hello && sluice run hello/plan.yaml\n"
+    "  sluice check plan.yaml\n"
+    "  sluice run plan.yaml --param count=10 --model my.gguf\n"
+    "  sluice explain plan.yaml --format mermaid\n"
+    "\n"
+    "Exit codes: 0 good, 1 the run failed, 2 the plan or its parameters are wrong, 3 usage or a\n"
+    "path that cannot be read, 4 resumable (doubt or a spent budget is left), 130 interrupted\n";
+
+bool known_command(std::string_view name) {
+  for (const Command& command : kCommands) {
+    if (command.name == name) return true;
+  }
+  return false;
+}
+
+// A first word that is no subcommand: a misspelt one, or a plan without `run`.
+bool explain_first_word(int argc, char** argv) {
+  if (argc < 2) return false;
+  const std::string word = argv[1];
+  if (word.starts_with('-') || known_command(word)) return false;
+  std::vector<std::string_view> names;
+  for (const Command& command : kCommands) names.push_back(command.name);
+  std::string message = fmt::format("there is no command '{}'", harmless(word));
+  const std::string close = closest_name(word, names);
+  std::error_code ignored;
+  if (std::filesystem::exists(word, ignored) || word.ends_with(".yaml") || word.ends_with(".json")) {
+    message += fmt::format("; did you mean: sluice run {}", harmless(word));
+  } else if (!close.empty()) {
+    message += fmt::format("; did you mean {}?", close);
+  } else {
+    message += "; sluice --help lists them";
+  }
+  print_error(Error(ErrorCode::kUsage, message));
+  return true;
+}
+
+// "--prama" and its like: what the subcommand has that is close.
+std::string close_option(CLI::App& app, std::string_view text) {
+  const std::size_t at = text.find("--");
+  if (at == std::string_view::npos) return "";
+  const std::string_view given = text.substr(at, text.find_first_of(" =,", at) - at);
+  std::vector<std::string> names;
+  for (CLI::App* sub : app.get_subcommands()) {
+    for (const CLI::Option* option : sub->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+  }
+  const std::string close = closest_name(given, names);
+  return close.empty() || close == given ? "" : fmt::format("; did you mean {}?", close);
+}
+
+void set_level(const std::string& name) {
+  auto level = log_level_from_name(name);
+  if (!level) throw CLI::ValidationError("--log", "takes trace, debug, info, warning, error or off");
+  set_log_level(*level);
+}
+
+}  // namespace
+
+std::span<const Command> commands() { return kCommands; }
+
+int run_command_line(int argc, char** argv) {
+  if (explain_first_word(argc, argv)) return kUsageWrong;
+  CLI::App app("Sluice runs AI workflows as parallel dataflow: plans of model calls, tools, SQL and "
+               "code, checked before they run",
+               "sluice");
+  app.set_help_all_flag("--help-all", "Help for all commands");
+  app.add_option_function<std::string>("--log", set_level,
+                                       "What to log: trace, debug, info, warning, error, off");
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.footer(std::string(kFooter));
+  int status = kGood;
+  for (const Command& command : kCommands) {
+    CLI::App* sub = app.add_subcommand(std::string(command.name), std::string(command.summary));
+    command.add(*sub, status);
+  }
+  if (argc < 2) {
+    write_err(app.help());
+    return kUsageWrong;
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return write_out(app.help()) ? kGood : kRunFailed;
+  } catch (const CLI::CallForAllHelp& help) {
+    return write_out(app.help("", CLI::AppFormatMode::All)) ? kGood : kRunFailed;
+  } catch (const CLI::ParseError& wrong) {
+    const std::string what = wrong.what();
+    print_error(Error(ErrorCode::kUsage, harmless(what) + close_option(app, what)));
+    std::string again = "sluice";
+    for (CLI::App* sub : app.get_subcommands()) again += " " + sub->get_name();
+    write_err(again + " --help shows how it is used\n");
+    return kUsageWrong;
+  }
+  return status;
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,33 @@
+// The table of subcommands: each file command_*.cpp adds one. Adding a subcommand is one file and
+// one row in command.cpp. The main thread only.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <span>
+#include <string_view>
+
+namespace sluice::cli {
+
+// Adds its options to `app` and a callback that does the work and sets `status`.
+using AddCommand = void (*)(CLI::App& app, int& status);
+
+struct Command {
+  std::string_view name;
+  std::string_view summary;
+  AddCommand add;
+};
+std::span<const Command> commands();
+
+void add_run(CLI::App& app, int& status);
+void add_check(CLI::App& app, int& status);
+void add_explain(CLI::App& app, int& status);
+void add_tools(CLI::App& app, int& status);
+void add_models(CLI::App& app, int& status);
+void add_init(CLI::App& app, int& status);
+void add_version(CLI::App& app, int& status);
+void add_completion(CLI::App& app, int& status);
+
+// The whole command line; gives the exit code.
+int run_command_line(int argc, char** argv);
+
+}  // namespace sluice::cli

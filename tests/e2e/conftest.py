@@ -1,0 +1,145 @@
+"""What the end-to-end tests share: the real binary, the real model, real servers."""
+
+import http.server
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import threading
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("SLUICE_BIN", str(ROOT / "build/release/bin/sluice"))
+
+
+def environment(**more):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SLUICE_")}
+    env.pop("GTEST_OUTPUT", None)
+    if "SLUICE_TEST_MODEL" in os.environ:
+        env["SLUICE_MODEL"] = os.environ["SLUICE_TEST_MODEL"]
+    env.update(more)
+    return env
+
+
+class Sluice:
+    """Starts the binary in a folder of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return name
+
+    def __call__(self, *arguments, timeout=60, env=None, stdin=None):
+        return subprocess.run([BINARY, *map(str, arguments)], cwd=self.folder, text=True,
+                              capture_output=True, timeout=timeout, input=stdin,
+                              env=environment(**(env or {})))
+
+    def start(self, *arguments, **options):
+        return subprocess.Popen([BINARY, *map(str, arguments)], cwd=self.folder,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env=environment(), **options)
+
+    def run_plan(self, text, *arguments, **options):
+        return self("run", self.write("plan.yaml", text), *arguments, **options)
+
+
+@pytest.fixture
+def sluice(tmp_path):
+    assert os.access(BINARY, os.X_OK), f"no binary at {BINARY}: run make first"
+    return Sluice(tmp_path)
+
+
+@pytest.fixture
+def example(tmp_path):
+    """A copy of an example, so that the checkout stays clean."""
+
+    def copy(name):
+        shutil.copytree(ROOT / "examples" / name, tmp_path / name)
+        return tmp_path / name
+
+    return copy
+
+
+@pytest.fixture
+def mcp_servers():
+    folder = os.environ.get("SLUICE_MCP_SERVERS")
+    assert folder, "SLUICE_MCP_SERVERS names no folder: run the tests with make test"
+    return pathlib.Path(folder) / "@modelcontextprotocol"
+
+
+class Endpoint:
+    """A small OpenAI-compatible server. `script` holds what to answer: a status with a body, or a
+    function of the request; the last one stays."""
+
+    def __init__(self):
+        self.requests = []
+        self.script = []
+        endpoint = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                endpoint.requests.append((self.path, dict(self.headers), body))
+                step = endpoint.script.pop(0) if len(endpoint.script) > 1 else endpoint.script[0]
+                status, headers, reply = step(body)
+                data = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @staticmethod
+    def says(text, tool_calls=None):
+        def step(body):
+            message = {"role": "assistant", "content": text}
+            finish = "stop"
+            if tool_calls:
+                message = {"role": "assistant", "content": None, "tool_calls": tool_calls}
+                finish = "tool_calls"
+            usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
+            if not body.get("stream"):
+                return 200, {"Content-Type": "application/json"}, {
+                    "id": "x", "object": "chat.completion", "model": body.get("model", ""),
+                    "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+                    "usage": usage}
+            if tool_calls:
+                message = dict(message, tool_calls=[dict(call, index=i)
+                                                    for i, call in enumerate(tool_calls)])
+            chunks = [{"choices": [{"index": 0, "delta": message, "finish_reason": None}]},
+                      {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]},
+                      {"choices": [], "usage": usage}]
+            stream = "".join(f"data: {json.dumps(dict(chunk, id='x'))}\n\n" for chunk in chunks)
+            return 200, {"Content-Type": "text/event-stream"}, (stream + "data: [DONE]\n\n").encode()
+
+        return step
+
+    @staticmethod
+    def fails(status, message, **headers):
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return lambda body: (status, dict(named, **{"Content-Type": "application/json"}),
+                             {"error": {"message": message, "type": "error"}})
+
+
+@pytest.fixture
+def endpoint():
+    made = Endpoint()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
