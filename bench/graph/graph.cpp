@@ -197,7 +197,23 @@ int run() {
   return 0;
 }
 
+// Only our side of one case, for a profiler: bench_graph --profile chain|wide|items
+int profile(const std::string& name) {
+  Value params = Value::object({{"p", Value::integer(1)}});
+  std::string text = name == "chain" ? chain_text() : name == "wide" ? wide_text() : kPipeline;
+  if (name == "items") {
+    std::vector<Value> items(100'000, Value::integer(1));
+    params = Value::object({{"items", Value::array(std::move(items))}});
+  }
+  PhysicalPlanPtr plan = make_plan(text);
+  for (int i = 0; i < (name == "items" ? 1 : kRepeats); ++i) run_seconds(plan, params);
+  return 0;
+}
+
 }  // namespace
 }  // namespace sluice::bench
 
-int main() { return sluice::bench::run(); }
+int main(int argc, char** argv) {
+  if (argc == 3 && std::strcmp(argv[1], "--profile") == 0) return sluice::bench::profile(argv[2]);
+  return sluice::bench::run();
+}

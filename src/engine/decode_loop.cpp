@@ -102,8 +102,7 @@ Result<std::unique_ptr<Lane>> Lane::open(llama_model* model, const Vocabulary& v
                                          const LaneOptions& options, EngineCounters& counters,
                                          OnEnded on_ended) {
   take_llama_complaint();
-  std::unique_ptr<Lane> lane(
-      new Lane(model, vocabulary, options, counters, std::move(on_ended)));
+  std::unique_ptr<Lane> lane(new Lane(model, vocabulary, options, counters, std::move(on_ended)));
   if (!lane->context_) {
     return fail(ErrorCode::kModelLoad,
                 fmt::format("there is not enough memory for a KV pool of {} tokens, or the model "
@@ -153,9 +152,8 @@ void Lane::expire(SteadyNs now_ns) {
     return ends && *ends <= now_ns;
   };
   auto timeout = [](const Generation& request) {
-    return fail(ErrorCode::kTimeout,
-                fmt::format("the model took longer than the timeout of {} ms",
-                            request.request().timeout_ms));
+    return fail(ErrorCode::kTimeout, fmt::format("the model took longer than the timeout of {} ms",
+                                                 request.request().timeout_ms));
   };
   for (std::size_t i = running_.size(); i > 0; --i) {
     if (late(*running_[i - 1].request)) finish(i - 1, timeout(*running_[i - 1].request));

@@ -53,8 +53,7 @@ Result<std::vector<float>> Embedder::embed_one(const std::string& text) {
                             context_tokens_));
   }
   llama_memory_clear(llama_get_memory(context_.get()), false);
-  llama_batch batch =
-      llama_batch_get_one(tokens.data(), static_cast<std::int32_t>(tokens.size()));
+  llama_batch batch = llama_batch_get_one(tokens.data(), static_cast<std::int32_t>(tokens.size()));
   if (int status = llama_decode(context_.get(), batch); status != 0) {
     return fail(ErrorCode::kDecodeFailed,
                 fmt::format("the engine could not compute an embedding (status {})", status));

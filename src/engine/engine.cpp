@@ -14,8 +14,8 @@
 namespace sluice {
 namespace {
 
-constexpr std::uint32_t kMostContext = 8192;      // unless asked for
-constexpr std::uint32_t kCellsPerRequest = 768;   // what a request needs on average, by default
+constexpr std::uint32_t kMostContext = 8192;     // unless asked for
+constexpr std::uint32_t kCellsPerRequest = 768;  // what a request needs on average, by default
 constexpr std::uint64_t kPoolBytes = std::uint64_t{1} << 30;  // of the pool chosen by default
 
 std::uint64_t meta_number(const llama_model* model, const std::string& key) {
@@ -44,8 +44,8 @@ std::uint64_t cell_bytes(const llama_model* model) {
 
 void choose_sizes(EngineOptions& options, const llama_model* model) {
   auto trained = static_cast<std::uint32_t>(std::max(256, llama_model_n_ctx_train(model)));
-  options.threads = options.threads ? options.threads
-                                    : std::max(1U, std::thread::hardware_concurrency());
+  options.threads =
+      options.threads ? options.threads : std::max(1U, std::thread::hardware_concurrency());
   options.max_running = std::clamp(options.max_running, 1U, 200U);
   options.batch_tokens = std::clamp(options.batch_tokens, 32U, 8192U);
   if (options.context_tokens == 0) options.context_tokens = std::min(trained, kMostContext);
@@ -88,8 +88,8 @@ Result<std::unique_ptr<ModelInstance>> open_engine(const EngineOptions& options)
   choose_sizes(parts.options, model->get());
   parts.vocabulary = std::make_unique<Vocabulary>(model->get());
   if (const char* source = llama_model_chat_template(model->get(), nullptr)) {
-    auto parsed = ChatTemplate::parse(source, parts.vocabulary->begin_text(),
-                                      parts.vocabulary->end_text());
+    auto parsed =
+        ChatTemplate::parse(source, parts.vocabulary->begin_text(), parts.vocabulary->end_text());
     if (!parsed) return std::unexpected(parsed.error());
     parts.chat_template = std::move(*parsed);
   }

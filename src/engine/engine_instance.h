@@ -72,7 +72,7 @@ class EngineInstance final : public ModelInstance {
   RequestPreparer preparer_;
   Embedder embedder_;
   EngineCounters counters_;
-  std::unique_ptr<Lane> shared_lane_;         // decode thread only, once started
+  std::unique_ptr<Lane> shared_lane_;  // decode thread only, once started
   std::unique_ptr<Lane> deterministic_lane_;
 
   mutable std::mutex mutex_;

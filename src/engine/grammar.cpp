@@ -36,8 +36,8 @@ struct Grammar::Impl {
 
   Impl(const xgrammar::CompiledGrammar& compiled, const Vocabulary& vocabulary)
       : matcher(compiled), end_tokens(&vocabulary.end_tokens()), words(vocabulary.size() / 32 + 1) {
-    words.resize(static_cast<std::size_t>(
-        xgrammar::GetBitmaskSize(static_cast<int>(vocabulary.size()))));
+    words.resize(
+        static_cast<std::size_t>(xgrammar::GetBitmaskSize(static_cast<int>(vocabulary.size()))));
   }
 
   void fill() {
@@ -91,8 +91,8 @@ struct GrammarCache::Impl {
   xgrammar::GrammarCompiler compiler;
 
   static xgrammar::TokenizerInfo tokens(const Vocabulary& vocabulary) {
-    return {vocabulary.all_bytes(), xgrammar::VocabType::RAW,
-            static_cast<int>(vocabulary.size()), vocabulary.end_tokens()};
+    return {vocabulary.all_bytes(), xgrammar::VocabType::RAW, static_cast<int>(vocabulary.size()),
+            vocabulary.end_tokens()};
   }
 
   explicit Impl(const Vocabulary& words)
@@ -119,8 +119,7 @@ GrammarCache::~GrammarCache() = default;
 
 Result<Grammar> GrammarCache::json(const Value& schema) {
   try {
-    return Grammar(std::make_unique<Grammar::Impl>(impl_->compile_json(schema),
-                                                   impl_->vocabulary));
+    return Grammar(std::make_unique<Grammar::Impl>(impl_->compile_json(schema), impl_->vocabulary));
   } catch (const std::exception& e) {
     return fail(ErrorCode::kDecodeFailed, fmt::format("the output grammar failed: {}", reason(e)));
   }
@@ -129,8 +128,8 @@ Result<Grammar> GrammarCache::json(const Value& schema) {
 Result<Grammar> GrammarCache::regex(const std::string& pattern) {
   try {
     std::lock_guard lock(impl_->mutex);
-    return Grammar(std::make_unique<Grammar::Impl>(impl_->compiler.CompileRegex(pattern),
-                                                   impl_->vocabulary));
+    return Grammar(
+        std::make_unique<Grammar::Impl>(impl_->compiler.CompileRegex(pattern), impl_->vocabulary));
   } catch (const std::exception& e) {
     return fail(ErrorCode::kValueInvalid,
                 fmt::format("the regular expression of the output cannot be enforced while "

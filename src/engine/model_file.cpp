@@ -44,13 +44,16 @@ std::string seems_to_be(std::string_view head) {
       Known{"%PDF", "a PDF document"},
       Known{"PK\x03\x04", "a ZIP archive (PyTorch models are ZIP archives too)"},
       Known{"\x1f\x8b", "a gzip archive: unpack it first"},
-      Known{"version https://git-lfs", "a Git LFS pointer: fetch the file itself with git lfs pull"},
+      Known{"version https://git-lfs",
+            "a Git LFS pointer: fetch the file itself with git lfs pull"},
       Known{"<", "an HTML or XML page: the download gave a page in place of the file"},
       Known{"ggjt", "a model in an old format of llama.cpp: convert it to GGUF"},
       Known{"ggml", "a model in an old format of llama.cpp: convert it to GGUF"},
       Known{"{", "JSON"},
       Known{"#!", "a script"},
-      Known{"\x7f""ELF", "a program"},
+      Known{"\x7f"
+            "ELF",
+            "a program"},
   };
   for (const Known& entry : known) {
     if (head.starts_with(entry.magic)) return std::string(entry.what);

@@ -11,10 +11,10 @@ struct PrefixCache::Node {
   Node* parent = nullptr;
   std::uint32_t start = 0;  // position of the first token
   std::vector<std::unique_ptr<Node>> children;
-  std::vector<SequenceId> ends;   // sequences that end with this run
-  std::uint32_t holders = 0;      // sequences on whose path it lies
-  std::uint32_t active = 0;       // of those: active ones
-  std::uint64_t used_at = 0;      // tick
+  std::vector<SequenceId> ends;  // sequences that end with this run
+  std::uint32_t holders = 0;     // sequences on whose path it lies
+  std::uint32_t active = 0;      // of those: active ones
+  std::uint64_t used_at = 0;     // tick
 
   std::uint32_t end() const { return start + static_cast<std::uint32_t>(tokens.size()); }
 };

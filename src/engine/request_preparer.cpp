@@ -79,8 +79,8 @@ Result<std::vector<TextSegment>> RequestPreparer::prompt_text(const ModelRequest
 Result<std::optional<Grammar>> RequestPreparer::grammar(const ModelRequest& request) {
   Result<Grammar> made = fail(ErrorCode::kInternal, "no grammar");
   if (!request.tools.empty()) {
-    made = grammars_.json(tool_choice_schema(request.tools,
-                                             request.output ? request.output->source() : Value()));
+    made = grammars_.json(
+        tool_choice_schema(request.tools, request.output ? request.output->source() : Value()));
   } else if (request.output) {
     made = grammars_.json(request.output->source());
   } else if (!request.regex.empty()) {

@@ -64,6 +64,7 @@ Logprobs logprobs(std::span<const float> logits, Token token, std::size_t top) {
   double log_sum = most + std::log(sum);
   Logprobs out;
   out.chosen = logits[static_cast<std::size_t>(token)] - log_sum;
+  if (top == 0) return out;
   std::vector<Token> order(logits.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Token>(i);
   top = std::min(top, order.size());

@@ -30,8 +30,8 @@ Value moved(const Value& schema, const std::string& place) {
   for (const auto& [key, value] : schema.members()) {
     if (key == "$schema" || key == "$id") continue;
     bool local = key == "$ref" && value.is_string() && value.as_string().starts_with('#');
-    members.emplace_back(key, local ? text(place + std::string(value.as_string().substr(1)))
-                                    : moved(value, place));
+    members.emplace_back(
+        key, local ? text(place + std::string(value.as_string().substr(1))) : moved(value, place));
   }
   return Value::object(std::move(members));
 }
@@ -136,8 +136,8 @@ Result<ToolChoice> read_tool_choice(const Value& reply, std::size_t call_number)
                 fmt::format("the model neither called a tool nor answered: {}", preview(reply)));
   }
   std::string id = fmt::format("call_{}", call_number);
-  choice.tool_calls = Value::array(
-      {Value::object({{"id", text(id)}, {"name", *tool}, {"arguments", *arguments}})});
+  choice.tool_calls =
+      Value::array({Value::object({{"id", text(id)}, {"name", *tool}, {"arguments", *arguments}})});
   return choice;
 }
 

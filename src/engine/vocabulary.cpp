@@ -9,12 +9,12 @@ namespace {
 
 std::string piece(const llama_vocab* vocab, Token token, bool special) {
   std::string out(32, '\0');
-  int length = llama_token_to_piece(vocab, token, out.data(), static_cast<int>(out.size()), 0,
-                                    special);
+  int length =
+      llama_token_to_piece(vocab, token, out.data(), static_cast<int>(out.size()), 0, special);
   if (length < 0) {
     out.resize(static_cast<std::size_t>(-length));
-    length = llama_token_to_piece(vocab, token, out.data(), static_cast<int>(out.size()), 0,
-                                  special);
+    length =
+        llama_token_to_piece(vocab, token, out.data(), static_cast<int>(out.size()), 0, special);
   }
   out.resize(static_cast<std::size_t>(std::max(length, 0)));
   return out;
@@ -74,8 +74,8 @@ std::vector<bool> Vocabulary::unsafe_bytes(std::string_view text,
          at = text.find(name, at + 1)) {
       auto first = static_cast<std::ptrdiff_t>(at);
       auto last = first + static_cast<std::ptrdiff_t>(name.size());
-      bool holds_data = std::find(data.begin() + first, data.begin() + last, true) !=
-                        data.begin() + last;
+      bool holds_data =
+          std::find(data.begin() + first, data.begin() + last, true) != data.begin() + last;
       if (holds_data) std::fill(unsafe.begin() + first, unsafe.begin() + last, true);
     }
   }

@@ -241,6 +241,7 @@ struct AsioHost::Impl : std::enable_shared_from_this<Impl> {
       return end_failed(call, Error(ErrorCode::kModelUnknown,
                                     fmt::format("no model {}", call->start.step->logical.target)));
     }
+    if (model->problem) return end_failed(call, *model->problem);
     auto offered = offered_tools(*call->target.scope, call->start.args);
     if (!offered) return end_failed(call, offered.error());
     auto request = make_model_request(call->start, model->defaults, *offered, services.run_id);

@@ -84,11 +84,26 @@ std::uint32_t turns_of(const Value& args) {
                                              : kDefaultTurns;
 }
 
-// A prompt that reads nothing is literal text of the plan and may hold special tokens; what came
-// through an expression never may.
-bool literal_prompt(const PhysicalStep& step) {
-  const Binding* prompt = step.body.binding.find("prompt");
-  return prompt != nullptr && prompt->as_constant().has_value();
+// The binder gives a prompt in pieces, [{text, data}, ...]: only the plan's own text may hold special
+// tokens, what came through an expression never may.
+std::vector<PromptSegment> prompt_pieces(const Value& prompt) {
+  std::vector<PromptSegment> pieces;
+  if (!prompt.is_array()) {
+    pieces.push_back({{text_of(&prompt), true, prompt.labels()}, false});
+    return pieces;
+  }
+  for (const Value& piece : prompt.items()) {
+    const Value* data = piece.find("data");
+    const bool is_data = data == nullptr || !data->is_bool() || data->as_bool();
+    pieces.push_back({{text_of(piece.find("text")), is_data, piece.labels()}, false});
+  }
+  return pieces;
+}
+
+std::string whole_text(const std::vector<PromptSegment>& pieces) {
+  std::string text;
+  for (const PromptSegment& piece : pieces) text += piece.text.text;
+  return text;
 }
 
 Usage usage_of(const ModelUsage& usage) {
@@ -137,11 +152,12 @@ Result<ModelRequest> make_model_request(const StartCall& start, const ModelDefau
   const Value* prompt = args.find("prompt");
   const Value* messages = args.find("messages");
   if (prompt != nullptr && !prompt->is_null()) {
-    request.prompt.push_back({{text_of(prompt), !literal_prompt(step), prompt->labels()}, false});
+    request.prompt = prompt_pieces(*prompt);
     add_messages(request.messages, &start.transcript);
     if (!request.messages.empty()) {
       // Turns need roles: a prompt with tools goes on as a conversation.
-      request.messages.insert(request.messages.begin(), ModelMessage{"user", text_of(prompt), {}, ""});
+      request.messages.insert(request.messages.begin(),
+                              ModelMessage{"user", whole_text(request.prompt), {}, ""});
       request.prompt.clear();
     }
   } else if (messages != nullptr && messages->is_array() && messages->size() > 0) {

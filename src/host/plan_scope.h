@@ -30,7 +30,8 @@ struct ToolEntry {
 
 struct ModelEntry {
   std::string id;
-  std::unique_ptr<ModelInstance> instance;
+  std::unique_ptr<ModelInstance> instance;  // null: it could not be opened
+  std::optional<Error> problem;             // and why, for the calls that come all the same
   ModelDefaults defaults;
   std::string identity;  // of the weights, for result keys: file hash, or address and name
 };

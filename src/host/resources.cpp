@@ -71,12 +71,15 @@ Result<void> Resources::open_scope(const PlanPtr& plan, const PlanScope* parent)
 }
 
 void Resources::note_models(PlanScope& scope, const Plan& plan) {
-  std::set<std::string> ids;
+  std::map<std::string, bool> ids;  // certain to be asked
   for (const Step& step : plan.steps) {
-    if (step.op == OperatorKind::kLlm) ids.insert(step.target);
-    if (step.limits) ids.insert(step.limits->models.begin(), step.limits->models.end());
+    if (step.op == OperatorKind::kLlm) ids[step.target] |= !step.when.has_value();
+    if (!step.limits) continue;
+    for (const std::string& id : step.limits->models) ids.try_emplace(id, false);
   }
-  for (const std::string& id : ids) wanted_models_.push_back({&scope, id, plan.find_model(id)});
+  for (const auto& [id, certain] : ids) {
+    wanted_models_.push_back({&scope, id, plan.find_model(id), certain});
+  }
 }
 
 Result<ToolEntry*> Resources::open_named_tool(const NamedSettings& named) {
@@ -102,7 +105,15 @@ Result<ToolEntry*> Resources::open_named_tool(const NamedSettings& named) {
 Result<void> Resources::open_models() {
   for (const WantedModel& wanted : wanted_models_) {
     auto entry = open_named_model(wanted);
-    if (!entry) return std::unexpected(entry.error());
+    if (!entry && wanted.certain) return std::unexpected(entry.error());
+    if (!entry) {
+      // Its steps may all be skipped: only a call that really comes fails.
+      auto missing = std::make_unique<ModelEntry>();
+      missing->id = wanted.id;
+      missing->problem = entry.error();
+      entry = missing.get();
+      models_.push_back(std::move(missing));
+    }
     wanted.scope->add_model(wanted.id, *entry);
   }
   wanted_models_.clear();
@@ -112,8 +123,10 @@ Result<void> Resources::open_models() {
 Result<ModelEntry*> Resources::open_named_model(const WantedModel& wanted) {
   static const NamedSettings kUnlisted{.id = "default", .settings = Value::object({})};
   const NamedSettings& named = wanted.stated != nullptr ? *wanted.stated : kUnlisted;
-  ModelEntry*& known = models_by_settings_[settings_key(named)];
-  if (known != nullptr) return known;
+  const std::string key = settings_key(named);
+  if (auto known = models_by_settings_.find(key); known != models_by_settings_.end()) {
+    return known->second;
+  }
   auto settings =
       resolve_secrets(named.settings, fmt::format("model {}", named.id), secret_sources_, redactor_);
   if (!settings) return std::unexpected(settings.error().with_pos(named.pos));
@@ -137,9 +150,8 @@ Result<ModelEntry*> Resources::open_named_model(const WantedModel& wanted) {
   entry->identity = location.embedded ? (*instance)->info().file_hash
                                       : fmt::format("{}#{}", location.url, location.name);
   entry->instance = std::move(*instance);
-  known = entry.get();
   models_.push_back(std::move(entry));
-  return known;
+  return models_by_settings_[key] = models_.back().get();
 }
 
 Result<std::unique_ptr<ModelInstance>> Resources::open_instance(const std::string& id,

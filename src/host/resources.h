@@ -52,6 +52,7 @@ class Resources {
     PlanScope* scope;
     std::string id;
     const NamedSettings* stated;  // null: the plan does not list it (`default`)
+    bool certain;                 // false: every step that asks it may be skipped
   };
   struct Discovery;
 

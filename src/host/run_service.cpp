@@ -140,7 +140,9 @@ class LiveRun final : public TraceSink {
     auto plan = lower_plan(request_.plan, scope);
     if (!plan) return refuse({{}, plan.error()});
     std::vector<ModelInfo> models;
-    for (const auto& entry : resources_.models()) models.push_back(entry->instance->info());
+    for (const auto& entry : resources_.models()) {
+      if (entry->instance) models.push_back(entry->instance->info());
+    }
     observer_.on_opened(models);
     host_ = std::make_unique<AsioHost>(
         io_, HostServices{resources_, *code_, cache_, values_, system_clock(), report_.run_id});
@@ -176,14 +178,16 @@ class LiveRun final : public TraceSink {
     if (!cache_.problem().empty()) observer_.on_notice(cache_.problem());
     loop_.reset();
     host_.reset();
-    for (const auto& entry : resources_.models()) entry->instance->release(report_.run_id);
+    for (const auto& entry : resources_.models()) {
+      if (entry->instance) entry->instance->release(report_.run_id);
+    }
     pool_.join();
   }
 
   EngineStats engine_totals() const {
     EngineStats sum;
     for (const auto& entry : resources_.models()) {
-      auto stats = engine_stats(*entry->instance);
+      auto stats = entry->instance ? engine_stats(*entry->instance) : std::nullopt;
       if (!stats) continue;
       sum.prefill_tokens += stats->prefill_tokens;
       sum.shared_tokens += stats->shared_tokens;

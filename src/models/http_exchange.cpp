@@ -15,7 +15,9 @@ HttpExchange::HttpExchange(const OpenAiOptions& options, OpenAiCall call,
       handle_(curl_easy_init()),
       url_(options.url + call_.route),
       events_(std::move(on_event)) {
-  auto header = [&](const std::string& line) { headers_ = curl_slist_append(headers_, line.c_str()); };
+  auto header = [&](const std::string& line) {
+    headers_ = curl_slist_append(headers_, line.c_str());
+  };
   header("Content-Type: application/json");
   header(call_.stream ? "Accept: text/event-stream" : "Accept: application/json");
   header("Expect:");  // no round trip before a large body
@@ -30,7 +32,8 @@ HttpExchange::HttpExchange(const OpenAiOptions& options, OpenAiCall call,
   set(CURLOPT_PROTOCOLS_STR, "http,https");
   set(CURLOPT_FOLLOWLOCATION, 0L);  // a redirect would carry the key elsewhere
   set(CURLOPT_NOSIGNAL, 1L);
-  set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(1, options.connect_timeout_ms)));
+  set(CURLOPT_CONNECTTIMEOUT_MS,
+      static_cast<long>(std::max<std::int64_t>(1, options.connect_timeout_ms)));
   set(CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(1, timeout_ms_)));
   set(CURLOPT_SSL_VERIFYPEER, options.verify_tls ? 1L : 0L);
   set(CURLOPT_SSL_VERIFYHOST, options.verify_tls ? 2L : 0L);
@@ -83,7 +86,8 @@ Error HttpExchange::transport_error(CURLcode code) const {
     case CURLE_COULDNT_RESOLVE_PROXY:
       return unreachable("the proxy's name is not known; check HTTP_PROXY, HTTPS_PROXY, NO_PROXY");
     case CURLE_COULDNT_CONNECT:
-      return unreachable("nothing answers there; start the server, or check host and port of `url`");
+      return unreachable(
+          "nothing answers there; start the server, or check host and port of `url`");
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CACERT_BADFILE:
@@ -110,9 +114,8 @@ Error HttpExchange::transport_error(CURLcode code) const {
 
 std::optional<Error> HttpExchange::failure(CURLcode code) const {
   if (too_large_) {
-    return Error(ErrorCode::kModelFailed,
-                 fmt::format("{} sent more than the limit of {} bytes", options_.url,
-                             options_.max_bytes));
+    return Error(ErrorCode::kModelFailed, fmt::format("{} sent more than the limit of {} bytes",
+                                                      options_.url, options_.max_bytes));
   }
   if (code != CURLE_OK) return transport_error(code);
   long status = 0;

@@ -173,9 +173,9 @@ void OpenAiClient::start(std::unique_ptr<Job> job) {
     return;
   }
   Job* raw = job.get();
-  job->exchange = std::make_unique<HttpExchange>(
-      options_, std::move(*call), settings,
-      [this, raw](std::string_view data) { on_event(*raw, data); });
+  job->exchange =
+      std::make_unique<HttpExchange>(options_, std::move(*call), settings,
+                                     [this, raw](std::string_view data) { on_event(*raw, data); });
   curl_multi_add_handle(multi_.get(), job->exchange->handle());
   running_.emplace(job->id, std::move(job));
 }

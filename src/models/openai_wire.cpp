@@ -24,8 +24,8 @@ Value tool_call(const Value& call) {
   return Value::object(
       {{"id", part("id")},
        {"type", text("function")},
-       {"function", Value::object({{"name", part("name")},
-                                   {"arguments", text(json(part("arguments")))}})}});
+       {"function",
+        Value::object({{"name", part("name")}, {"arguments", text(json(part("arguments")))}})}});
 }
 
 Value message_value(const ModelMessage& message) {
@@ -42,10 +42,10 @@ Value message_value(const ModelMessage& message) {
 }
 
 Value tool_value(const ModelTool& tool) {
-  Value parameters = tool.parameters.is_object()
-                         ? tool.parameters
-                         : Value::object({{"type", text("object")},
-                                          {"properties", Value::object({})}});
+  Value parameters =
+      tool.parameters.is_object()
+          ? tool.parameters
+          : Value::object({{"type", text("object")}, {"properties", Value::object({})}});
   return Value::object({{"type", text("function")},
                         {"function", Value::object({{"name", text(tool.name)},
                                                     {"description", text(tool.description)},
@@ -131,7 +131,8 @@ std::string server_words(std::string_view body, const std::string& key) {
     if (words.empty()) words = preview(*parsed, 300);
   } else {
     for (char c : body.substr(0, 300)) {
-      words += static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7E ? ' ' : c;
+      words +=
+          static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7E ? ' ' : c;
     }
   }
   if (words.size() > 500) words = preview(Value::string(words), 500);
@@ -143,14 +144,13 @@ std::string server_words(std::string_view body, const std::string& key) {
 
 std::unexpected<Error> broken(std::string_view what, std::string_view body) {
   return fail(ErrorCode::kModelFailed,
-              fmt::format("the model's server sent {}: {}", what,
-                          server_words(body, "")));
+              fmt::format("the model's server sent {}: {}", what, server_words(body, "")));
 }
 
 bool about_length(std::string_view code, std::string_view words) {
   for (std::string_view sign : {"context_length", "context length", "maximum context",
-                                "exceed_context", "exceeds the available context", "too many tokens",
-                                "prompt is too long", "context window"}) {
+                                "exceed_context", "exceeds the available context",
+                                "too many tokens", "prompt is too long", "context window"}) {
     if (code.find(sign) != std::string_view::npos || words.find(sign) != std::string_view::npos) {
       return true;
     }
@@ -204,7 +204,8 @@ Result<OpenAiCall> openai_call(const ModelRequest& request, const OpenAiOptions&
     for (const ModelTool& tool : request.tools) tools.push_back(tool_value(tool));
     body.emplace_back("tools", Value::array(std::move(tools)));
   }
-  if (request.output) body.emplace_back("response_format", response_format(request.output->source()));
+  if (request.output)
+    body.emplace_back("response_format", response_format(request.output->source()));
   if (stream) {
     body.emplace_back("stream", Value::boolean(true));
     body.emplace_back("stream_options", Value::object({{"include_usage", Value::boolean(true)}}));
@@ -301,7 +302,8 @@ void ReplyReader::calls(const Value& list, bool whole) {
     if (auto id = string_at(entry, {"id"}); !id.empty()) call.id = id;
     call.name += string_at(entry, {"function", "name"});
     const Value* arguments = path(entry, {"function", "arguments"});
-    if (arguments) call.arguments += arguments->is_string() ? arguments->as_string() : json(*arguments);
+    if (arguments)
+      call.arguments += arguments->is_string() ? arguments->as_string() : json(*arguments);
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -18,10 +19,11 @@ inline bool valid_id(std::string_view text) {
                      [&](char c) { return lower(c) || (c >= '0' && c <= '9') || c == '_'; });
 }
 
-// "; did you mean X?", or "" when nothing is close.
+// "; did you mean X?", or "" when nothing is close. Not asked of very many names: a plan with as many
+// errors as steps would take the square of both.
 template <class Names>
 std::string did_you_mean(std::string_view name, const Names& candidates) {
-  if (name.size() > 200) return "";
+  if (name.size() > 200 || std::size(candidates) > 1000) return "";
   std::string close = closest_name(name, candidates);
   return close.empty() ? "" : fmt::format("; did you mean {}?", close);
 }

@@ -8,7 +8,10 @@ namespace {
 
 ParsedPlan finish(ReadState& state, PlanPtr plan, Diagnostics&& diagnostics) {
   // Every plan inside knows all the files: a position names one by its index.
-  for (const auto& each : state.plans) each->files = state.files;
+  for (const auto& each : state.plans) {
+    each->files = state.files;
+    each->broken = each->broken || diagnostics.has_errors();  // of the text or of another plan
+  }
   diagnostics.sort();
   return {std::move(plan), std::move(diagnostics)};
 }

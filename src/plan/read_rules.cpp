@@ -68,6 +68,7 @@ RepeatRule PlanReader::repeat(const TextMember& key, const StepScope& scope) {
   rule.pos = key.value.pos;
   if (!want_map(key, "with until and max")) {
     rule.max_rounds = 1;
+    rule.until.broken = true;
     return rule;
   }
   only_keys(key.value, kKeys);

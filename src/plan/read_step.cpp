@@ -50,7 +50,7 @@ void PlanReader::step(const TextMember& member) {
 
 void PlanReader::operator_of(const TextNode& map, const StepScope& scope, Step& step) {
   const TextMember* chosen = nullptr;
-  bool meant = false;  // a misspelt operator was reported already
+  bool meant = map.broken;  // a misspelt or misplaced operator was reported already
   for (const TextMember& key : map.members) {
     if (!among(key.key, kOperators)) {
       meant = meant || among(key.key, kReserved) ||

@@ -113,6 +113,7 @@ class TreeReader {
         map(event, result, depth);
         break;
       case FYET_ALIAS:
+        if (result.pos.column > 1) --result.pos.column;  // the mark stands behind the *
         out_.error(ErrorCode::kPlanSyntax, result.pos,
                    "an alias (*) is not part of the plan language; write the value again");
         result.broken = true;
@@ -127,7 +128,10 @@ class TreeReader {
     auto refuse = [&](fy_token* token, std::string_view what) {
       if (!token) return;
       const fy_mark* mark = fy_token_start_mark(token);
-      out_.error(ErrorCode::kPlanSyntax, mark ? lines_.at(mark->input_pos) : into.pos,
+      SourcePos pos = mark ? lines_.at(mark->input_pos) : into.pos;
+      bool behind = what.starts_with("an anchor");  // its mark stands behind the &
+      if (behind && pos.column > 1) --pos.column;
+      out_.error(ErrorCode::kPlanSyntax, pos,
                  fmt::format("{} not part of the plan language; write the value itself", what));
     };
     refuse(fy_event_get_anchor_token(event), "an anchor (&) is");
@@ -204,6 +208,10 @@ class TreeReader {
       if (!value) return;
       last_ = member->key_pos;
       member->value = node(value.get(), depth + 1);
+      if (member->key == "<<") {
+        into.broken = true;  // what it would have brought is missing
+        continue;
+      }
       if (!keys.insert(member->key).second) {
         out_.error(ErrorCode::kKeyDuplicate, member->key_pos,
                    fmt::format("{} stands twice in this map", shown(member->key)));
@@ -310,6 +318,7 @@ class TreeReader {
       pos.column = static_cast<std::uint32_t>(indent + 1);
       message = "a tab indents this line; YAML wants spaces, two a level";
     } else if (message.find("without a closing") != std::string::npos ||
+               message.find("missing comma") != std::string::npos ||
                message.find("did not find expected node content") != std::string::npos) {
       message += "; is a bracket or a quote left open above?";
     } else if (message.find("could not find expected ':'") != std::string::npos ||

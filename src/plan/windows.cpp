@@ -78,6 +78,45 @@ class Circles {
   std::uint32_t components_ = 0;
 };
 
+// Whether the reader behind `window` may wait, by some other way than for its slots, for a whole
+// relation that the producer is part of: then the producer must not wait for the reader.
+class OtherWay {
+ public:
+  OtherWay(std::size_t nodes, const std::vector<Arc>& arcs) : next_(nodes) {
+    for (const Arc& arc : arcs) next_[arc.waits].push_back(&arc);
+  }
+
+  bool blocks(const Arc& window) const {
+    std::vector<char> seen(next_.size() * 2, 0);
+    std::vector<std::size_t> open = {std::size_t{window.on} * 2};  // node, barrier passed
+    seen[open[0]] = 1;
+    while (!open.empty()) {
+      std::size_t state = open.back();
+      open.pop_back();
+      for (const Arc* arc : next_[state / 2]) {
+        bool own_slot = arc->waits == window.on && arc->on == window.waits && !arc->barrier;
+        if (own_slot || arc->on == window.on) continue;
+        bool barrier = state % 2 != 0 || arc->barrier;
+        if (arc->on == window.waits) {
+          if (barrier) return true;
+          continue;
+        }
+        std::size_t reached = std::size_t{arc->on} * 2 + (barrier ? 1 : 0);
+        if (seen[reached] == 0) {
+          seen[reached] = 1;
+          open.push_back(reached);
+        }
+      }
+    }
+    return false;
+  }
+
+ private:
+  std::vector<std::vector<const Arc*>> next_;
+};
+
+constexpr std::size_t kMaxPreciseWork = 50'000'000;  // beyond, windows are left out generously
+
 std::vector<Arc> waits_of(std::vector<PhysicalStep>& steps) {
   std::vector<Arc> arcs;
   for (std::uint32_t i = 0; i < steps.size(); ++i) {
@@ -107,12 +146,17 @@ void choose_windows(std::vector<PhysicalStep>& steps) {
         stuck[circles.of(arc.waits)] = 1;
       }
     }
+    std::vector<const Arc*> doubtful;
     for (const Arc& arc : arcs) {
       bool inside = circles.of(arc.waits) == circles.of(arc.on);
-      if (arc.window && inside && stuck[circles.of(arc.waits)] != 0) {
-        arc.window->windowed = false;
-        changed = true;
-      }
+      if (arc.window && inside && stuck[circles.of(arc.waits)] != 0) doubtful.push_back(&arc);
+    }
+    bool precise = doubtful.size() * arcs.size() <= kMaxPreciseWork;
+    OtherWay other_way(steps.size(), arcs);
+    for (const Arc* arc : doubtful) {
+      if (precise && !other_way.blocks(*arc)) continue;
+      arc->window->windowed = false;
+      changed = true;
     }
   }
 }

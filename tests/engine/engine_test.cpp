@@ -158,6 +158,7 @@ TEST(EngineTest, ARegexIsEnforced) {
 }
 
 TEST(EngineTest, SchemasThatLeaveThingsOpenStillGiveValidOutput) {
+  std::vector<std::pair<SchemaPtr, std::future<Reply>>> all;
   for (std::string_view text :
        {R"({"type":"object"})", "true", "{}", R"({"type":"number"})",
         R"({"type":"object","properties":{"a":{"type":"string","maxLength":5}},
@@ -166,16 +167,19 @@ TEST(EngineTest, SchemasThatLeaveThingsOpenStillGiveValidOutput) {
         R"({"type":"string","pattern":"^[a-z]{3}$"})",
         R"({"$ref":"#/$defs/t","$defs":{"t":{"type":"object","required":["v"],
             "properties":{"v":{"type":"boolean"}},"additionalProperties":false}}})"}) {
-    ModelRequest request = question("Give me some JSON.", 60);
+    ModelRequest request = question("Give me some JSON.", 40);
     auto compiled = Schema::compile(*parse_json(text));
     if (!compiled.schema) continue;  // outside the subset: such a plan is refused
     request.output = compiled.schema;
-    auto reply = start(shared_engine(), request).get();
+    all.emplace_back(compiled.schema, start(shared_engine(), request));
+  }
+  EXPECT_GE(all.size(), 6U);
+  for (auto& [schema, future] : all) {
+    auto reply = future.get();
     if (reply) {
-      EXPECT_TRUE(compiled.schema->valid(reply->json)) << text << reply->text;
+      EXPECT_TRUE(schema->valid(reply->json)) << reply->text;
     } else {
-      EXPECT_EQ(reply.error().code(), ErrorCode::kOutputTruncated)
-          << text << reply.error().to_string();
+      EXPECT_EQ(reply.error().code(), ErrorCode::kOutputTruncated) << reply.error().to_string();
     }
   }
 }
@@ -185,14 +189,20 @@ TEST(EngineTest, RefusesWhatItCannotDo) {
     const char* name;
     std::function<void(ModelRequest&)> change;
   };
-  std::vector<Case> cases{
-      {"role", [](auto& r) { r.messages[0].role = "wizard"; }},
-      {"both", [](auto& r) { r.prompt = {{.text = {.text = "x"}}}; }},
-      {"pending", [](auto& r) { r.messages.clear(); r.prompt = {{.text = {}, .pending = true}}; }},
-      {"temperature", [](auto& r) { r.sampling.temperature = -1; }},
-      {"top_p", [](auto& r) { r.sampling.top_p = 0; }},
-      {"no tokens", [](auto& r) { r.sampling.max_tokens = 0; }},
-      {"regex and schema", [](auto& r) { r.regex = "a"; r.output = Schema::literal("true"); }}};
+  std::vector<Case> cases{{"role", [](auto& r) { r.messages[0].role = "wizard"; }},
+                          {"both", [](auto& r) { r.prompt = {{.text = {.text = "x"}}}; }},
+                          {"pending",
+                           [](auto& r) {
+                             r.messages.clear();
+                             r.prompt = {{.text = {}, .pending = true}};
+                           }},
+                          {"temperature", [](auto& r) { r.sampling.temperature = -1; }},
+                          {"top_p", [](auto& r) { r.sampling.top_p = 0; }},
+                          {"no tokens", [](auto& r) { r.sampling.max_tokens = 0; }},
+                          {"regex and schema", [](auto& r) {
+                             r.regex = "a";
+                             r.output = Schema::literal("true");
+                           }}};
   for (const Case& test : cases) {
     ModelRequest request = question("Hi", 4);
     test.change(request);
@@ -218,7 +228,8 @@ TEST(EngineTest, AFullQueueRefusesAtOnce) {
 
 TEST(EngineTest, AProgramThatIsReleasedLosesItsPrefix) {
   auto engine = open_small();
-  ModelRequest request = question("What is a long question that is worth keeping, would you say?", 2);
+  ModelRequest request =
+      question("What is a long question that is worth keeping, would you say?", 2);
   request.hints.program = "run1";
   ASSERT_TRUE(start(*engine, request).get());
   EXPECT_GT(start(*engine, request).get()->usage.cached_tokens, 0U);
@@ -227,8 +238,8 @@ TEST(EngineTest, AProgramThatIsReleasedLosesItsPrefix) {
 }
 
 TEST(EngineTest, FilesThatAreNoModels) {
-  auto folder = std::filesystem::temp_directory_path() /
-                ("sluice-engine-test-" + std::to_string(::getpid()));
+  auto folder =
+      std::filesystem::temp_directory_path() / ("sluice-engine-test-" + std::to_string(::getpid()));
   std::filesystem::create_directories(folder);
   auto write = [&](const char* name, std::string_view bytes) {
     std::ofstream(folder / name, std::ios::binary) << bytes;

@@ -117,12 +117,21 @@ class CacheBesidePool {
     }
     switch (random_.below(5)) {
       case 0:
-      case 1: append(id); break;
-      case 2: truncate(id, static_cast<std::uint32_t>(random_.below(cache_.length(id) + 1))); break;
-      case 3:
-        if (random_.below(2) == 0) cache_.make_idle(id); else close(id);
+      case 1:
+        append(id);
         break;
-      default: evict(); break;
+      case 2:
+        truncate(id, static_cast<std::uint32_t>(random_.below(cache_.length(id) + 1)));
+        break;
+      case 3:
+        if (random_.below(2) == 0)
+          cache_.make_idle(id);
+        else
+          close(id);
+        break;
+      default:
+        evict();
+        break;
     }
   }
 

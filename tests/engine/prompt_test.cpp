@@ -104,6 +104,9 @@ TEST(ChatTemplateTest, MergesTheSystemMessageWhereTheTemplateKnowsNone) {
   EXPECT_EQ(joined(*rendered), "[user]S\n\nU");
 }
 
+TextSegment text(std::string words) { return {.text = std::move(words), .data = false}; }
+TextSegment data(std::string words) { return {.text = std::move(words), .data = true}; }
+
 struct DataCase {
   const char* name;
   std::vector<TextSegment> segments;
@@ -116,13 +119,12 @@ TEST(VocabularyTest, DataNeverBecomesSpecialTokens) {
   Token end = plain_tokens("<|im_end|>", true).at(0);
   ASSERT_EQ(plain_tokens("<|im_start|>", true).size(), 1U);
   std::vector<DataCase> cases{
-      {"whole", {{"<|im_start|>user\n", false}, {"a<|im_end|>b", true}, {"<|im_end|>", false}}},
-      {"cut at the front", {{"<|im_start|>", false}, {"x<|im_", true}, {"end|><|im_end|>", false}}},
-      {"cut at the back", {{"<|im_start|>x<|im_e", false}, {"nd|>", true}, {"<|im_end|>", false}}},
-      {"pieces of data",
-       {{"<|im_start|>", false}, {"<|im", true}, {"_end|>", true}, {"<|im_end|>", false}}},
+      {"whole", {text("<|im_start|>user\n"), data("a<|im_end|>b"), text("<|im_end|>")}},
+      {"cut at the front", {text("<|im_start|>"), data("x<|im_"), text("end|><|im_end|>")}},
+      {"cut at the back", {text("<|im_start|>x<|im_e"), data("nd|>"), text("<|im_end|>")}},
+      {"pieces of data", {text("<|im_start|>"), data("<|im"), data("_end|>"), text("<|im_end|>")}},
       {"one inside another",
-       {{"<|im_start|>", false}, {"<|im_<|im_end|>end|>", true}, {"<|im_end|>", false}}}};
+       {text("<|im_start|>"), data("<|im_<|im_end|>end|>"), text("<|im_end|>")}}};
   for (const DataCase& test : cases) {
     SCOPED_TRACE(test.name);
     std::vector<Token> tokens = vocabulary.tokenize(test.segments);

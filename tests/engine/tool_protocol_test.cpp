@@ -54,7 +54,7 @@ TEST(ToolProtocolTest, DescribesToolsAndWritesOutWhatHappened) {
   ASSERT_EQ(out.size(), 4U);
   EXPECT_EQ(out[0].role, "system");
   EXPECT_NE(out[0].content.find("- add: Adds."), std::string::npos);
-  EXPECT_EQ(out[2].content, R"({"tool": "add", "arguments": {"a": 2}})");
+  EXPECT_EQ(out[2].content, R"({"tool":"add","arguments":{"a":2}})");
   EXPECT_EQ(out[3].role, "user");
   EXPECT_EQ(out[3].content, "Result of add:\n5");
   messages.insert(messages.begin(), {.role = "system", .content = "Be kind."});

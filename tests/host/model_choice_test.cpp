@@ -19,7 +19,7 @@ TEST(ModelChoice, TellsFilesFromServers) {
 
 class ChooseDefault : public testing::Test {
  protected:
-  std::string refused(const ModelPreferences& preferences) {
+  std::string refused() {
     auto chosen = choose_default_model(preferences);
     EXPECT_FALSE(chosen.has_value());
     if (chosen) return "";
@@ -31,7 +31,7 @@ class ChooseDefault : public testing::Test {
 };
 
 TEST_F(ChooseDefault, SaysHowToGetOne) {
-  const std::string said = refused(preferences);
+  const std::string said = refused();
   EXPECT_NE(said.find("make demo"), std::string::npos) << said;
   EXPECT_NE(said.find("--model"), std::string::npos) << said;
 }
@@ -49,7 +49,7 @@ TEST_F(ChooseDefault, TakesTheCommandLineThenTheEnvironmentThenTheCache) {
 TEST_F(ChooseDefault, DoesNotGuessBetweenTwo) {
   dir.write("models/a.gguf", "GGUF");
   dir.write("models/b.gguf", "GGUF");
-  const std::string said = refused(preferences);
+  const std::string said = refused();
   EXPECT_NE(said.find("a.gguf"), std::string::npos) << said;
   EXPECT_NE(said.find("b.gguf"), std::string::npos) << said;
 }
@@ -57,13 +57,13 @@ TEST_F(ChooseDefault, DoesNotGuessBetweenTwo) {
 TEST_F(ChooseDefault, RefusesWhatIsNoModel) {
   dir.write("real.gguf", "GGUF");
   preferences.location = dir.write("text.gguf", "hello").string();
-  EXPECT_NE(refused(preferences).find("not a GGUF model file"), std::string::npos);
+  EXPECT_NE(refused().find("not a GGUF model file"), std::string::npos);
   preferences.location = (dir.path() / "reel.gguf").string();
-  EXPECT_NE(refused(preferences).find("did you mean"), std::string::npos);
+  EXPECT_NE(refused().find("did you mean"), std::string::npos);
   preferences.location = dir.path().string();
-  EXPECT_NE(refused(preferences).find("is a directory"), std::string::npos);
+  EXPECT_NE(refused().find("is a directory"), std::string::npos);
   preferences.location = dir.write("short.gguf", "GG").string();
-  EXPECT_NE(refused(preferences).find("not a GGUF model file"), std::string::npos);
+  EXPECT_NE(refused().find("not a GGUF model file"), std::string::npos);
 }
 
 }  // namespace

@@ -3,12 +3,12 @@
 #pragma once
 
 #include <atomic>
-#include <cstdio>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+#include <cstdio>
 #include <functional>
 #include <list>
 #include <mutex>
@@ -31,9 +31,9 @@ class Exchange {
 
   void reply(int status, std::string_view body,
              std::string_view more_headers = "Content-Type: application/json\r\n") {
-    raw("HTTP/1.1 " + std::to_string(status) + " Status\r\nContent-Length: " +
-        std::to_string(body.size()) + "\r\n" + std::string(more_headers) + "\r\n" +
-        std::string(body));
+    raw("HTTP/1.1 " + std::to_string(status) +
+        " Status\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
+        std::string(more_headers) + "\r\n" + std::string(body));
   }
   void start_stream() {
     raw("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");

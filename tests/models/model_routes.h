@@ -35,9 +35,10 @@ class ModelRoutes {
     std::vector<Value> out;
     for (const Value& call : list.items()) {
       const Value& function = *call.find("function");
-      out.push_back(Value::object({{"id", *call.find("id")},
-                                   {"name", *function.find("name")},
-                                   {"arguments", *parse_json(string_of(function.find("arguments")))}}));
+      out.push_back(
+          Value::object({{"id", *call.find("id")},
+                         {"name", *function.find("name")},
+                         {"arguments", *parse_json(string_of(function.find("arguments")))}}));
     }
     return Value::array(std::move(out));
   }
@@ -45,8 +46,8 @@ class ModelRoutes {
   static Value calls_to_wire(const Value& list) {
     std::vector<Value> out;
     for (const Value& call : list.items()) {
-      auto function = Value::object({{"name", *call.find("name")},
-                                     {"arguments", text(to_json(*call.find("arguments")))}});
+      auto function = Value::object(
+          {{"name", *call.find("name")}, {"arguments", text(to_json(*call.find("arguments")))}});
       out.push_back(Value::object({{"index", Value::integer(static_cast<std::int64_t>(out.size()))},
                                    {"id", *call.find("id")},
                                    {"type", text("function")},
@@ -109,17 +110,17 @@ class ModelRoutes {
     } else if (error.code() == ErrorCode::kModelOverloaded) {
       status = 429;
     }
-    auto body = Value::object({{"error", Value::object({{"message", text(error.message())},
-                                                        {"code", text(code)}})}});
+    auto body = Value::object(
+        {{"error", Value::object({{"message", text(error.message())}, {"code", text(code)}})}});
     exchange.reply(status, to_json(body));
   }
 
   static Value usage(const ModelUsage& usage) {
     auto number = [](std::uint64_t n) { return Value::integer(static_cast<std::int64_t>(n)); };
-    return Value::object(
-        {{"prompt_tokens", number(usage.prompt_tokens)},
-         {"completion_tokens", number(usage.completion_tokens)},
-         {"prompt_tokens_details", Value::object({{"cached_tokens", number(usage.cached_tokens)}})}});
+    return Value::object({{"prompt_tokens", number(usage.prompt_tokens)},
+                          {"completion_tokens", number(usage.completion_tokens)},
+                          {"prompt_tokens_details",
+                           Value::object({{"cached_tokens", number(usage.cached_tokens)}})}});
   }
 
   static Value logprobs(const ModelReply& reply) {
@@ -150,8 +151,8 @@ class ModelRoutes {
         choice = Value::object({{"text", delta.find("content") ? *delta.find("content") : text("")},
                                 {"finish_reason", finish}});
       }
-      exchange.event(to_json(Value::object(
-          {{"choices", Value::array({choice})}, {"usage", std::move(usage)}})));
+      exchange.event(to_json(
+          Value::object({{"choices", Value::array({choice})}, {"usage", std::move(usage)}})));
     };
     std::promise<Result<ModelReply>> done;
     auto future = done.get_future();
@@ -186,13 +187,14 @@ class ModelRoutes {
       return exchange.end_stream();
     }
     if (!calls.is_null()) message.emplace_back("tool_calls", calls);
-    std::vector<Value::Member> choice{{"index", Value::integer(0)}, {"finish_reason", text(finish)}};
+    std::vector<Value::Member> choice{{"index", Value::integer(0)},
+                                      {"finish_reason", text(finish)}};
     if (chat) choice.emplace_back("message", Value::object(std::move(message)));
     if (!chat) choice.emplace_back("text", text(reply->text));
     if (!reply->logprobs.empty()) choice.emplace_back("logprobs", logprobs(*reply));
-    exchange.reply(200, to_json(Value::object(
-                            {{"choices", Value::array({Value::object(std::move(choice))})},
-                             {"usage", usage(reply->usage)}})));
+    exchange.reply(
+        200, to_json(Value::object({{"choices", Value::array({Value::object(std::move(choice))})},
+                                    {"usage", usage(reply->usage)}})));
   }
 
   void embeddings(Exchange& exchange, const Value& body) const {

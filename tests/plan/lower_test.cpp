@@ -54,7 +54,8 @@ TEST(Lower, ForEachOverSlotsFlows) {
       "  one: {value: [1, 2]}\n  map: {for_each: '{{ steps.one.output }}', value: '{{ item }}'}\n"
       "  flow: {for_each: '{{ steps.map.output }}', value: '{{ item }}'}\n"
       "  wait: {for_each: '{{ steps.map.output | present }}', value: '{{ item }}'}\n"
-      "  lines: {tool: tail}\n  each: {for_each: '{{ steps.lines.output }}', value: '{{ item }}'}\n");
+      "  lines: {tool: tail}\n  each: {for_each: '{{ steps.lines.output }}', value: '{{ item "
+      "}}'}\n");
   EXPECT_THAT(edges(*plan, "map"), ElementsAre("one whole items"));
   EXPECT_TRUE(step(*plan, "map").for_each);
   EXPECT_THAT(edges(*plan, "flow"), ElementsAre("map slot items windowed"));
@@ -83,20 +84,22 @@ TEST(Lower, UsesAndModes) {
       "  a: {value: true}\n  b: {value: 1}\n  c: {value: 1}\n"
       "  r: {when: '{{ steps.a.output }}', value: '{{ [steps.a.output, steps.b.status] }}', after: "
       "[c], repeat: {until: '{{ steps.b.output == round }}', max: 2}}\n");
-  EXPECT_THAT(edges(*plan, "r"), ElementsAre("a whole when", "b status body", "b whole body",
-                                             "c order body"));
+  EXPECT_THAT(edges(*plan, "r"),
+              ElementsAre("a whole when", "b status body", "b whole body", "c order body"));
   EXPECT_THAT(step(*plan, "a").consumers, ElementsAre(3U));
 }
 
 TEST(Lower, AWindowIsLeftOutWhereItCouldBlock) {
   // total waits for all of map; the reader of both may not hold map back.
   auto plan = lower_steps(
-      "  map: {for_each: [1, 2], value: '{{ item }}'}\n  total: {value: '{{ steps.map.output | sum }}'}\n"
+      "  map: {for_each: [1, 2], value: '{{ item }}'}\n  total: {value: '{{ steps.map.output | sum "
+      "}}'}\n"
       "  share: {for_each: '{{ steps.map.output }}', value: '{{ item / steps.total.output }}'}\n");
   EXPECT_THAT(edges(*plan, "share"), ElementsAre("map slot items", "total whole body"));
   // The same over one more step: share waits for total, total for all of map, map for mid's window.
   auto longer = lower_steps(
-      "  map: {for_each: [1, 2], value: '{{ item }}'}\n  total: {value: '{{ steps.map.output | sum }}'}\n"
+      "  map: {for_each: [1, 2], value: '{{ item }}'}\n  total: {value: '{{ steps.map.output | sum "
+      "}}'}\n"
       "  mid: {for_each: '{{ steps.map.output }}', value: '{{ item }}'}\n"
       "  share: {for_each: '{{ steps.mid.output }}', value: '{{ item / steps.total.output }}'}\n"
       "  other: {for_each: '{{ steps.share.output }}', value: '{{ item }}'}\n");
@@ -121,7 +124,8 @@ TEST(Lower, AFallbacksWaitsCountForItsStep) {
 
 TEST(Lower, OrderAndRanks) {
   auto plan = lower_steps(
-      "  z: {value: '{{ [steps.m.output, steps.a.output] }}'}\n  m: {value: '{{ steps.a.output }}'}\n"
+      "  z: {value: '{{ [steps.m.output, steps.a.output] }}'}\n  m: {value: '{{ steps.a.output "
+      "}}'}\n"
       "  a: {value: 1}\n  lone: {value: 2}\n");
   std::vector<std::string> order;
   std::vector<std::uint32_t> ranks;
@@ -136,8 +140,10 @@ TEST(Lower, OrderAndRanks) {
 TEST(Lower, EffectsAndResources) {
   auto plan = lower_steps(
       "  v: {value: 1}\n  c: {code: 'def main(): pass'}\n  p: {tool: pay}\n  w: {tool: web}\n"
-      "  o: {tool: post}\n  q: {tool: db.query, with: {sql: x}}\n  e: {tool: db.exec, with: {sql: x}}\n"
-      "  g: {llm: small, with: {prompt: x}}\n  s: {llm: default, with: {prompt: x, temperature: 1}}\n"
+      "  o: {tool: post}\n  q: {tool: db.query, with: {sql: x}}\n  e: {tool: db.exec, with: {sql: "
+      "x}}\n"
+      "  g: {llm: small, with: {prompt: x}}\n  s: {llm: default, with: {prompt: x, temperature: "
+      "1}}\n"
       "  d: {llm: default, with: {prompt: x, temperature: 1, seed: 4}}\n"
       "  t: {llm: default, with: {prompt: x, tools: [db.query, pay]}}\n  sub: {plan: inner}\n",
       "plans: {inner: {steps: {x: {tool: db.exec, with: {sql: x}}}}}\n");
@@ -146,12 +152,18 @@ TEST(Lower, EffectsAndResources) {
     seen[each.logical.id] = std::string(effect_name(each.effect)) + " " + each.resource + " " +
                             std::to_string(each.resource_limit);
   }
-  std::map<std::string, std::string> expected = {
-      {"v", "pure  0"}, {"c", "pure code 0"}, {"p", "once tool:pay.run 2"},
-      {"w", "read tool:web.request 8"}, {"o", "once tool:post.request 8"},
-      {"q", "read tool:db.query 8"}, {"e", "idempotent tool:db.exec 8"},
-      {"g", "pure model:small 3"}, {"s", "read model:default 0"}, {"d", "pure model:default 0"},
-      {"t", "once model:default 0"}, {"sub", "idempotent  0"}};
+  std::map<std::string, std::string> expected = {{"v", "pure  0"},
+                                                 {"c", "pure code 0"},
+                                                 {"p", "once tool:pay.run 2"},
+                                                 {"w", "read tool:web.request 8"},
+                                                 {"o", "once tool:post.request 8"},
+                                                 {"q", "read tool:db.query 8"},
+                                                 {"e", "idempotent tool:db.exec 8"},
+                                                 {"g", "pure model:small 3"},
+                                                 {"s", "read model:default 0"},
+                                                 {"d", "pure model:default 0"},
+                                                 {"t", "once model:default 0"},
+                                                 {"sub", "idempotent  0"}};
   EXPECT_EQ(seen, expected);
   ASSERT_TRUE(step(*plan, "sub").plan);
   EXPECT_EQ(step(*plan, "sub").plan->steps.size(), 1U);
@@ -161,19 +173,22 @@ TEST(Lower, EffectsAndResources) {
 
 TEST(Lower, HashesKeepTheMeaning) {
   auto plan = lower_steps(
-      "  a: {value: '{{ params.p }}'}\n  b: {value: '{{ params.p }}'}\n  c: {value: '{{ params.p + 1 }}'}\n"
+      "  a: {value: '{{ params.p }}'}\n  b: {value: '{{ params.p }}'}\n  c: {value: '{{ params.p + "
+      "1 }}'}\n"
       "  d: {tool: pay, with: {stdin: x}}\n  e: {tool: web, with: {path: x}}\n");
   EXPECT_EQ(step(*plan, "a").step_hash, step(*plan, "b").step_hash);
   EXPECT_NE(step(*plan, "a").step_hash, step(*plan, "c").step_hash);
   EXPECT_NE(step(*plan, "d").step_hash, step(*plan, "e").step_hash);
-  EXPECT_NE(result_key(plan->steps[0], Value::integer(1)), result_key(plan->steps[0], Value::integer(2)));
-  EXPECT_EQ(result_key(plan->steps[0], Value::integer(1)), result_key(step(*plan, "b"), Value::integer(1)));
+  EXPECT_NE(result_key(plan->steps[0], Value::integer(1)),
+            result_key(plan->steps[0], Value::integer(2)));
+  EXPECT_EQ(result_key(plan->steps[0], Value::integer(1)),
+            result_key(step(*plan, "b"), Value::integer(1)));
 }
 
 TEST(Lower, ResultReadsEverythingItNames) {
-  auto plan = lower_steps(
-      "  a: {for_each: [1], value: 1}\n  b: {value: 1}\n",
-      "result: ['{{ steps.a.output }}', '{{ [steps.b.status, run.id, params.p] }}']\n");
+  auto plan =
+      lower_steps("  a: {for_each: [1], value: 1}\n  b: {value: 1}\n",
+                  "result: ['{{ steps.a.output }}', '{{ [steps.b.status, run.id, params.p] }}']\n");
   ASSERT_EQ(plan->result_edges.size(), 2U);
   EXPECT_EQ(plan->result_edges[0].mode, EdgeMode::kWhole);
   EXPECT_EQ(plan->result_edges[1].mode, EdgeMode::kStatus);

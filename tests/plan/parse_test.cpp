@@ -54,24 +54,32 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"tabs_behind_spaces", "sluice: 1\nsteps:\n  a:\n  \tvalue: 1\n",
               "p:4:3: error PLAN_SYNTAX", "a tab"},
         Wrong{"pdf", "%PDF-1.7\n%\xE2\xE3\xCF\xD3\n", "p:1:1: error PLAN_SYNTAX", "a PDF document"},
-        Wrong{"elf", std::string("\x7f" "ELF\x02\x01\0", 7), "p:1:1: error PLAN_SYNTAX", "a program"},
+        Wrong{"elf",
+              std::string("\x7f"
+                          "ELF\x02\x01\0",
+                          7),
+              "p:1:1: error PLAN_SYNTAX", "a program"},
         Wrong{"gzip", "\x1f\x8b\x08", "p:1:1: error PLAN_SYNTAX", "gzip"},
         Wrong{"model", "GGUF\x03", "p:1:1: error PLAN_SYNTAX", "--model"},
-        Wrong{"utf16", std::string("\xff\xfe" "s\0l\0", 6), "p:1:1: error PLAN_SYNTAX", "UTF-8"},
+        Wrong{"utf16",
+              std::string("\xff\xfe"
+                          "s\0l\0",
+                          6),
+              "p:1:1: error PLAN_SYNTAX", "UTF-8"},
         Wrong{"nul", std::string("sluice: 1\nste\0ps", 16), "p:2:4: error PLAN_SYNTAX", "NUL"},
         Wrong{"latin1", "sluice: 1\n# caf\xe9\nsteps: {}\n", "p:2:6: error PLAN_SYNTAX", "UTF-8"},
         Wrong{"huge", std::string(9 << 20, '#'), "p:1:1: error PLAN_TOO_LARGE", "bytes"},
         Wrong{"deep_lists", deep("[", 100'000), "p:2:71: error PLAN_TOO_LARGE", "deeper than 64"},
         Wrong{"deep_maps", deep("{a: ", 100'000), "p:2:260: error PLAN_TOO_LARGE",
               "deeper than 64"},
-        Wrong{"deep_dashes", "sluice: 1\nsteps:\n " + std::string(1, '-') +
-                                 deep(" -", 1000).substr(17) + " 1\n",
+        Wrong{"deep_dashes",
+              "sluice: 1\nsteps:\n " + std::string(1, '-') + deep(" -", 1000).substr(17) + " 1\n",
               "p:3:", "deeper than 64"},
         Wrong{"text", "hello\n", "p:1:1: error PLAN_SYNTAX", "a plan is a map"},
         Wrong{"list", "- 1\n", "p:1:1: error PLAN_SYNTAX", "a plan is a map"},
         Wrong{"two_documents", "sluice: 1\nsteps: {}\n---\nsluice: 1\n", "p:3:1: error PLAN_SYNTAX",
               "one document"},
-        Wrong{"anchor", "sluice: 1\nsteps: &x {}\n", "p:2:9: error PLAN_SYNTAX", "anchor"},
+        Wrong{"anchor", "sluice: 1\nsteps: &x {}\n", "p:2:8: error PLAN_SYNTAX", "anchor"},
         Wrong{"tag", "sluice: !!int 1\nsteps: {}\n", "p:1:9: error PLAN_SYNTAX", "tag"},
         Wrong{"open_bracket", "sluice: 1\nsteps: {a: {value: 1}\n", "p:3:1: error PLAN_SYNTAX",
               "left open"},
@@ -92,6 +100,7 @@ TEST(Parse, AliasesAndMergeKeysAreRefused) {
   EXPECT_THAT(findings(parsed), HasSubstr("p:3:6: error PLAN_SYNTAX: an anchor"));
   EXPECT_THAT(findings(parsed), HasSubstr("p:4:6: error PLAN_SYNTAX: an alias"));
   EXPECT_THAT(findings(parsed), HasSubstr("p:5:7: error PLAN_SYNTAX: a merge key"));
+  EXPECT_EQ(parsed.diagnostics.all().size(), 4U) << findings(parsed);
 }
 
 Value constant(std::string_view yaml) {
@@ -104,22 +113,37 @@ Value constant(std::string_view yaml) {
 
 TEST(Parse, ScalarsOfTheCoreSchema) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"1", "1"},          {"-7", "-7"},        {"+7", "7"},        {"007", "7"},
-      {"0x1F", "31"},      {"0o17", "15"},      {"1.5", "1.5"},     {".5", "0.5"},
-      {"1e3", "1000.0"},   {"true", "true"},    {"False", "false"}, {"null", "null"},
-      {"~", "null"},       {"", "null"},        {"yes", "\"yes\""}, {"on", "\"on\""},
-      {"'1'", "\"1\""},    {"\"a\\n\"", "\"a\\n\""},
+      {"1", "1"},
+      {"-7", "-7"},
+      {"+7", "7"},
+      {"007", "7"},
+      {"0x1F", "31"},
+      {"0o17", "15"},
+      {"1.5", "1.5"},
+      {".5", "0.5"},
+      {"1e3", "1000.0"},
+      {"true", "true"},
+      {"False", "false"},
+      {"null", "null"},
+      {"~", "null"},
+      {"", "null"},
+      {"yes", "\"yes\""},
+      {"on", "\"on\""},
+      {"'1'", "\"1\""},
+      {"\"a\\n\"", "\"a\\n\""},
       {"123456789012345678901234567890", "123456789012345678901234567890"},
       {"\"\\uD83D\\uDE00\"", "\"\xF0\x9F\x98\x80\""},
-      {"1.2.3", "\"1.2.3\""}, {"12h", "\"12h\""}, {"[1, {a: b}]", "[1,{\"a\":\"b\"}]"}};
+      {"1.2.3", "\"1.2.3\""},
+      {"12h", "\"12h\""},
+      {"[1, {a: b}]", "[1,{\"a\":\"b\"}]"}};
   for (const auto& [yaml, json] : cases) {
     EXPECT_EQ(constant(yaml), *parse_json(json)) << yaml;
   }
 }
 
 TEST(Parse, JsonIsReadByTheSameParser) {
-  ParsedPlan parsed = parse_plan(
-      "{\"sluice\": 1,\n \"steps\": {\"a\": {\"value\": \"{{ nope }}\"}}}", "p.json");
+  ParsedPlan parsed =
+      parse_plan("{\"sluice\": 1,\n \"steps\": {\"a\": {\"value\": \"{{ nope }}\"}}}", "p.json");
   EXPECT_EQ(findings(parsed), "p:2:31: error EXPR_NAME: no name nope\n");
 }
 
@@ -215,8 +239,8 @@ TEST(RoundTrip, FilesAreInlined) {
   options.read_file = [](std::string_view) -> Result<std::string> {
     return "sluice: 1\nsteps: {a: {value: 1}}\nresult: '{{ steps.a.output }}'\n";
   };
-  ParsedPlan parsed = parse_plan(
-      "sluice: 1\nplans: {s: {file: s.yaml}}\nsteps: {a: {plan: s}}\n", "p", options);
+  ParsedPlan parsed =
+      parse_plan("sluice: 1\nplans: {s: {file: s.yaml}}\nsteps: {a: {plan: s}}\n", "p", options);
   ASSERT_FALSE(parsed.diagnostics.has_errors()) << findings(parsed);
   EXPECT_EQ(parsed.plan->files, (std::vector<std::string>{"p", "s.yaml"}));
   ParsedPlan again = parse_plan(print_plan_yaml(*parsed.plan), "p");  // reads no files
@@ -227,7 +251,8 @@ TEST(RoundTrip, FilesAreInlined) {
 TEST(Limits, StepsAndNodes) {
   ParseOptions options;
   options.limits.max_steps = 3;
-  std::string text = "sluice: 1\nsteps: {a: {value: 1}, b: {value: 1}, c: {value: 1}, d: {value: 1}}\n";
+  std::string text =
+      "sluice: 1\nsteps: {a: {value: 1}, b: {value: 1}, c: {value: 1}, d: {value: 1}}\n";
   EXPECT_THAT(findings(parse_plan(text, "p", options)), HasSubstr("p:2:1: error PLAN_TOO_LARGE"));
   options.limits.max_steps = 10;
   options.limits.max_nodes = 5;

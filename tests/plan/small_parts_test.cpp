@@ -29,13 +29,14 @@ TEST(Duration, ReadsAndWrites) {
 }
 
 TEST(TaskId, RoundTrip) {
-  for (const char* text : {"entry", "entry[7]", "loop#2", "per_row[3]/ask", "a[0]#1/b[18446744073709551615]/c"}) {
+  for (const char* text :
+       {"entry", "entry[7]", "loop#2", "per_row[3]/ask", "a[0]#1/b[18446744073709551615]/c"}) {
     auto id = TaskId::parse(text);
     ASSERT_TRUE(id) << text;
     EXPECT_EQ(id->to_string(), text);
   }
-  for (const char* bad : {"", "/", "a/", "A", "a[", "a[]", "a[x]", "a[1", "a#0", "a#", "a[01]", "a[1]x",
-                          "a#1[2]", "a[99999999999999999999]", "a b"}) {
+  for (const char* bad : {"", "/", "a/", "A", "a[", "a[]", "a[x]", "a[1", "a#0", "a#", "a[01]",
+                          "a[1]x", "a#1[2]", "a[99999999999999999999]", "a b"}) {
     EXPECT_FALSE(TaskId::parse(bad)) << bad;
   }
 }
@@ -84,7 +85,8 @@ TEST(Tables, KindsAndEffects) {
 TEST(Catalog, SettingsOverrideAndDiscoveryFillsIn) {
   ParsedPlan parsed = parse_plan(
       "sluice: 1\nsteps: {}\ntools:\n"
-      "  sh: {kind: process, command: x, stdout: lines, timeout: 5s, concurrency: 2, max_bytes: 9}\n"
+      "  sh: {kind: process, command: x, stdout: lines, timeout: 5s, concurrency: 2, max_bytes: "
+      "9}\n"
       "  db: {kind: sql, effect: read, functions: {exec: {effect: idempotent, timeout: 1s}}}\n"
       "  ro: {kind: files, root: .}\n  rw: {kind: files, root: ., write: true}\n"
       "  py: {kind: python, file: x.py, function: go}\n"

@@ -12,7 +12,9 @@ namespace sluice {
 namespace {
 
 RequestView waiting(std::uint64_t id, std::uint32_t prompt, std::uint32_t max_tokens) {
-  return {.id = id, .prompt_tokens = prompt, .max_tokens = max_tokens,
+  return {.id = id,
+          .prompt_tokens = prompt,
+          .max_tokens = max_tokens,
           .arrived_ns = static_cast<SteadyNs>(id)};
 }
 
@@ -56,7 +58,7 @@ TEST(BatchPolicyTest, ComputesOnlyWhatIsNotShared) {
 
 TEST(BatchPolicyTest, AdmitsOnlyWhatFitsAtWorst) {
   auto snapshot = world({decoding(1, 100, 50, 400), waiting(2, 100, 400), waiting(3, 10, 40)});
-  snapshot.pool.used_cells = 150;  // 350 more are promised: 500 are free
+  snapshot.pool.used_cells = 150;                   // 350 more are promised: 500 are free
   EXPECT_EQ(form_batch(snapshot).admit, (Ids{2}));  // exactly 500; none is left for 3
   snapshot.requests[1].max_tokens = 401;
   EXPECT_EQ(form_batch(snapshot).admit, Ids{}) << "nobody overtakes the one that does not fit";

@@ -10,6 +10,11 @@
 namespace sluice::test {
 namespace {
 
+std::string lower(std::string text) {  // libcurl's case of %XX depends on its version
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
 // Answers by path; remembers what it was asked.
 class HttpTool : public testing::Test {
  protected:
@@ -80,8 +85,8 @@ TEST_F(HttpTool, ReadsWhatComes) {
   EXPECT_EQ(latin->output.kind(), Value::Kind::kBlob);
   auto odd = bench.call(
       *tool, "request",
-      R"({"path": "/a b/ü%?#", "query": {"q": "x&y", "n": 5, "l": [1, true], "o": null}})");
-  EXPECT_EQ(shown(odd), R"({"target":"/v1/a%20b/%C3%BC%25%3F%23?q=x%26y&n=5&l=1&l=true"})")
+      R"({"path": "/a b/ä%20?#", "query": {"q": "x&y", "n": 5, "l": [1, true], "o": null}})");
+  EXPECT_EQ(lower(shown(odd)), R"({"target":"/v1/a%20b/%c3%a4%2520%3f%23?q=x%26y&n=5&l=1&l=true"})")
       << words(odd);
   EXPECT_EQ(shown(bench.call(*tool, "request", "{}")), R"({"target":"/v1"})");
 }

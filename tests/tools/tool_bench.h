@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -25,7 +26,9 @@ namespace sluice::test {
 
 using ToolResult = std::expected<ToolReply, ToolFailure>;
 
-inline Value json(std::string_view text) {
+// May go over several lines, inside its strings too.
+inline Value json(std::string text) {
+  std::ranges::replace(text, '\n', ' ');
   auto value = parse_json(text);
   EXPECT_TRUE(value) << text;
   return value ? *value : Value();
@@ -65,7 +68,7 @@ class ToolBench {
   }
 
   std::unique_ptr<Tool> open(std::string_view kind, std::string_view settings) {
-    auto tool = open_tool("t", kind, json(settings), environment());
+    auto tool = open_tool("t", kind, json(std::string(settings)), environment());
     EXPECT_TRUE(tool) << (tool ? "" : tool.error().to_string());
     return tool ? std::move(*tool) : nullptr;
   }
@@ -127,7 +130,7 @@ class ToolBench {
   }
   ToolResult call(Tool& tool, ToolCall request) { return wait(start(tool, std::move(request))); }
   ToolResult call(Tool& tool, std::string function, std::string_view args) {
-    return call(tool, make_call(std::move(function), json(args)));
+    return call(tool, make_call(std::move(function), json(std::string(args))));
   }
 
   Result<std::vector<FunctionSpec>> discover(Tool& tool) {

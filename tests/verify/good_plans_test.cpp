@@ -117,23 +117,27 @@ INSTANTIATE_TEST_SUITE_P(
         Good{"repeat",
              "  a: {value: '{{ (previous or 0) + round }}', repeat: {until: '{{ output > 5 }}', "
              "max: 9, delay: 10ms}}\n"},
-        Good{"fallback",
-             "  f: {value: '{{ error.message }}: {{ item }}'}\n"
-             "  a: {for_each: [1], tool: pay, with: {args: ['{{ item }}']}, on_error: {step: f}}\n"},
-        Good{"retry_idempotent", "  a: {tool: docs.read, with: {path: x}, retry: {attempts: 3, on: "
-                                 "[external, IO], delay: 1s, factor: 2, max_delay: 1m, jitter: "
-                                 "0.1}}\n"},
+        Good{
+            "fallback",
+            "  f: {value: '{{ error.message }}: {{ item }}'}\n"
+            "  a: {for_each: [1], tool: pay, with: {args: ['{{ item }}']}, on_error: {step: f}}\n"},
+        Good{"retry_idempotent",
+             "  a: {tool: docs.read, with: {path: x}, retry: {attempts: 3, on: "
+             "[external, IO], delay: 1s, factor: 2, max_delay: 1m, jitter: "
+             "0.1}}\n"},
         Good{"cache_pure", "  a: {llm: default, with: {prompt: x}, cache: {}}\n"},
         Good{"cache_read", "  a: {tool: docs.read, with: {path: x}, cache: {ttl: 1h}}\n"},
         Good{"sub_plan", "  a: {for_each: [1, 2], plan: twice, with: {x: '{{ item }}'}}\n"},
         Good{"produced",
              "  a: {plan: '{{ params.p }}', limits: {operators: [tool, llm], tools: [db.query], "
              "models: [default], steps: 20, tasks: 500, depth: 0, budget: {tokens: 9000}}}\n"},
-        Good{"stream", "  a: {tool: tail}\n  b: {for_each: '{{ steps.a.output }}', value: '{{ item "
-                       "| upper }}'}\n"},
-        Good{"sampling", "  a: {llm: default, with: {prompt: 'say {{ params.n }}', temperature: "
-                         "0.7, top_p: 0.9, max_tokens: 5, seed: 1, stop: ['.'], turns: 3, tools: "
-                         "[db.query]}}\n"}),
+        Good{"stream",
+             "  a: {tool: tail}\n  b: {for_each: '{{ steps.a.output }}', value: '{{ item "
+             "| upper }}'}\n"},
+        Good{"sampling",
+             "  a: {llm: default, with: {prompt: 'say {{ params.n }}', temperature: "
+             "0.7, top_p: 0.9, max_tokens: 5, seed: 1, stop: ['.'], turns: 3, tools: "
+             "[db.query]}}\n"}),
     [](const auto& info) { return std::string(info.param.name); });
 
 std::vector<std::string> admit(std::string_view json, const Limits& limits) {
@@ -151,18 +155,21 @@ TEST(ProducedPlan, OnlyWhatIsNamedIsAllowed) {
   limits.tools = {"db.query"};
   limits.steps = 2;
   limits.tasks = 10;
-  EXPECT_THAT(admit(R"({"steps": {"a": {"tool": "db.query", "with": {"sql": "select 1"}}}})", limits),
-              IsEmpty());
+  EXPECT_THAT(
+      admit(R"({"steps": {"a": {"tool": "db.query", "with": {"sql": "select 1"}}}})", limits),
+      IsEmpty());
   EXPECT_THAT(admit(R"({"steps": {"a": {"tool": "db.exec", "with": {"sql": "x"}}}})", limits),
               ElementsAre("0:0 PLAN_REJECTED"));
   EXPECT_THAT(admit(R"({"steps": {"a": {"tool": "pay"}}})", limits),
               ElementsAre("0:0 PLAN_REJECTED"));
   EXPECT_THAT(admit(R"({"steps": {"a": {"llm": "default", "with": {"prompt": "x"}}}})", limits),
               ElementsAre("0:0 PLAN_REJECTED", "0:0 PLAN_REJECTED"));
-  EXPECT_THAT(admit(R"({"steps": {"a": {"value": 1}, "b": {"value": 1}, "c": {"value": 1}}})", limits),
-              ElementsAre("0:0 PLAN_REJECTED"));
-  EXPECT_THAT(admit(R"({"steps": {}, "tools": {"t": {"kind": "process", "command": "rm"}}})", limits),
-              ElementsAre("0:0 PLAN_REJECTED"));
+  EXPECT_THAT(
+      admit(R"({"steps": {"a": {"value": 1}, "b": {"value": 1}, "c": {"value": 1}}})", limits),
+      ElementsAre("0:0 PLAN_REJECTED"));
+  EXPECT_THAT(
+      admit(R"({"steps": {}, "tools": {"t": {"kind": "process", "command": "rm"}}})", limits),
+      ElementsAre("0:0 PLAN_REJECTED"));
   EXPECT_THAT(admit(R"({"steps": {}, "plans": {"t": {"file": "/etc/passwd"}}})", limits),
               ::testing::Contains("0:0 PLAN_REJECTED"));
   EXPECT_THAT(

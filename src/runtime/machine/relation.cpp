@@ -15,29 +15,32 @@ Relation::Chunk& Relation::chunk_at(std::uint32_t item) {
   if (!chunk) {
     chunk = std::make_unique<Chunk>();
     // The only slot of a single step should not cost a thousand.
-    chunk->values.resize(closed && known <= 1 ? 1 : kChunkSlots);
+    chunk->slots.resize(closed && known <= 1 ? 1 : kChunkSlots);
   }
-  if (chunk->values.size() <= item % kChunkSlots) chunk->values.resize(kChunkSlots);
+  if (chunk->slots.size() <= item % kChunkSlots) chunk->slots.resize(kChunkSlots);
   return *chunk;
 }
 
-SlotStatus Relation::status(std::uint32_t item) const {
+const Relation::Slot* Relation::find_slot(std::uint32_t item) const {
   std::uint32_t index = item / kChunkSlots;
-  if (index < chunks_.size() && chunks_[index]) return chunks_[index]->status[item % kChunkSlots];
+  if (index >= chunks_.size() || !chunks_[index]) return nullptr;
+  const std::vector<Slot>& slots = chunks_[index]->slots;
+  return item % kChunkSlots < slots.size() ? &slots[item % kChunkSlots] : nullptr;
+}
+
+SlotStatus Relation::status(std::uint32_t item) const {
+  if (const Slot* slot = find_slot(item)) return slot->status;
   // A freed chunk lies below the prefix: its slots ended and every reader has seen them.
   return item < prefix ? SlotStatus::kDone : SlotStatus::kUnopened;
 }
 
 void Relation::set_status(std::uint32_t item, SlotStatus status) {
-  chunk_at(item).status[item % kChunkSlots] = status;
+  chunk_at(item).slots[item % kChunkSlots].status = status;
 }
 
 const Value& Relation::value(std::uint32_t item) const {
-  std::uint32_t index = item / kChunkSlots;
-  if (index >= chunks_.size() || !chunks_[index]) return kNullValue;
-  const Chunk& chunk = *chunks_[index];
-  std::uint32_t offset = item % kChunkSlots;
-  return offset < chunk.values.size() ? chunk.values[offset] : kNullValue;
+  const Slot* slot = find_slot(item);
+  return slot ? slot->value : kNullValue;
 }
 
 PathPtr Relation::path(std::uint32_t item) const {
@@ -71,7 +74,8 @@ void Relation::set_slot_error(std::uint32_t item, Error why) {
 void Relation::finish(std::uint32_t item, SlotStatus status, Value value, PathPtr path) {
   Chunk& chunk = chunk_at(item);
   std::uint32_t offset = item % kChunkSlots;
-  chunk.status[offset] = status;
+  Slot& slot = chunk.slots[offset];
+  slot.status = status;
   ++terminal;
   if (status == SlotStatus::kFailed) ++failed;
   if (status == SlotStatus::kInDoubt) ++in_doubt;
@@ -83,31 +87,32 @@ void Relation::finish(std::uint32_t item, SlotStatus status, Value value, PathPt
     }
   }
   if (value.kind() == Value::Kind::kBlob) ++spilled;
-  if (keep_values || slot_readers > 0) chunk.values[offset] = std::move(value);
+  if (keep_values || slot_readers > 0) slot.value = std::move(value);
   while (prefix < known && is_terminal(this->status(prefix))) ++prefix;
   for (; scanned_chunks_ < prefix / kChunkSlots; ++scanned_chunks_) {
     std::unique_ptr<Chunk>& behind = chunks_[scanned_chunks_];
     if (behind && behind.get() != &chunk && behind->released >= kChunkSlots) behind.reset();
   }
   // A reader that was skipped early may be done with the slot already.
-  if (!keep_values && chunk.consumed[offset] >= slot_readers) release(chunk, item);
+  if (!keep_values && slot.consumed >= slot_readers) release(chunk, item);
 }
 
 void Relation::consume(std::uint32_t item) {
   std::uint32_t index = item / kChunkSlots;
   if (item >= known || index >= chunks_.size() || !chunks_[index]) return;
   Chunk& chunk = *chunks_[index];
-  std::uint32_t offset = item % kChunkSlots;
-  ++chunk.consumed[offset];
-  if (chunk.consumed[offset] != slot_readers || keep_values) return;
-  if (is_terminal(chunk.status[offset])) release(chunk, item);
+  if (item % kChunkSlots >= chunk.slots.size()) return;
+  Slot& slot = chunk.slots[item % kChunkSlots];
+  ++slot.consumed;
+  if (slot.consumed != slot_readers || keep_values) return;
+  if (is_terminal(slot.status)) release(chunk, item);
 }
 
 void Relation::release(Chunk& chunk, std::uint32_t item) {
   std::uint32_t offset = item % kChunkSlots;
-  if (offset < chunk.values.size()) chunk.values[offset] = Value();
+  chunk.slots[offset].value = Value();
   if (chunk.paths) (*chunk.paths)[offset] = nullptr;
-  if (chunk.status[offset] == SlotStatus::kFailed && failed > 16) errors_.erase(item);
+  if (chunk.slots[offset].status == SlotStatus::kFailed && failed > 16) errors_.erase(item);
   std::uint32_t first = item - offset;
   // Only behind the prefix: status() must go on telling the truth about slots still open.
   if (++chunk.released >= kChunkSlots && prefix >= first + kChunkSlots) {

@@ -66,13 +66,17 @@ class Relation {
   Value whole(const Value* failed_fill) const;
 
  private:
+  struct Slot {
+    Value value;
+    SlotStatus status = SlotStatus::kUnopened;
+    std::uint8_t consumed = 0;
+  };
   struct Chunk {
-    std::array<SlotStatus, kChunkSlots> status{};
-    std::array<std::uint8_t, kChunkSlots> consumed{};
-    std::vector<Value> values;
+    std::vector<Slot> slots;  // kChunkSlots, or 1 for a single step
     std::unique_ptr<std::array<PathPtr, kChunkSlots>> paths;
     std::uint32_t released = 0;
   };
+  const Slot* find_slot(std::uint32_t item) const;
   Chunk& chunk_at(std::uint32_t item);
   void release(Chunk& chunk, std::uint32_t item);
 
