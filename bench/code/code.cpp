@@ -106,10 +106,11 @@ int run(boost::asio::io_context& io, bool isolate) {
     }
     ours.erase(ours.begin());  // the first round starts the worker
     pipe.erase(pipe.begin());
-    fmt::print("{:>6}: call {:6.1f} us (min {:.1f}, max {:.1f}); bare pipe {:6.1f} us; "
-               "ours on top {:6.1f} us; ratio {:.2f}\n",
-               now.name, median(ours), std::ranges::min(ours), std::ranges::max(ours),
-               median(pipe), median(ours) - median(pipe), median(ours) / median(pipe));
+    fmt::print(
+        "{:>6}: call {:6.1f} us (min {:.1f}, max {:.1f}); bare pipe {:6.1f} us; "
+        "ours on top {:6.1f} us; ratio {:.2f}\n",
+        now.name, median(ours), std::ranges::min(ours), std::ranges::max(ours), median(pipe),
+        median(ours) - median(pipe), median(ours) / median(pipe));
   }
   (*child)->abandon();
   pool.join();

@@ -1,5 +1,5 @@
 // How often greedy text differs when a request is decoded in a batch with others in place of alone.
-// Usage: bench_ties MODEL.gguf [PROMPTS [TOKENS [PARALLEL]]]
+// Usage: bench_ties MODEL.gguf [PROMPTS [TOKENS [PARALLEL [THREADS]]]]
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -22,6 +22,7 @@ constexpr const char* kTasks[] = {"Write a short story about {}.", "Explain {} t
 
 struct Text {
   std::vector<std::string> tokens;
+  std::vector<double> leads;  // of the chosen token before the second, in log probability
 };
 
 ModelRequest prompt(std::size_t number, std::uint32_t tokens, bool alone) {
@@ -32,6 +33,7 @@ ModelRequest prompt(std::size_t number, std::uint32_t tokens, bool alone) {
   request.messages = {{.role = "user", .content = fmt::format("{} (No. {})", task, number)}};
   request.sampling.max_tokens = tokens;
   request.sampling.logprobs = true;  // gives the tokens one by one
+  request.sampling.top_logprobs = 2;
   request.deterministic = alone;
   return request;
 }
@@ -58,7 +60,10 @@ std::vector<Text> run(ModelInstance& model, std::size_t prompts, std::uint32_t t
         fmt::print(stderr, "{}\n", reply.error().to_string());
         std::exit(1);
       }
-      for (TokenLogprob& token : reply->logprobs) out[i].tokens.push_back(std::move(token.token));
+      for (TokenLogprob& token : reply->logprobs) {
+        out[i].tokens.push_back(std::move(token.token));
+        out[i].leads.push_back(token.top[0].second - token.top[1].second);
+      }
       generated += reply->usage.completion_tokens;
     }
   }
@@ -74,6 +79,7 @@ std::vector<Text> run(ModelInstance& model, std::size_t prompts, std::uint32_t t
 void compare(const std::vector<Text>& alone, const std::vector<Text>& batched) {
   std::size_t differ = 0;
   std::size_t compared = 0;
+  std::vector<double> leads;
   for (std::size_t i = 0; i < alone.size(); ++i) {
     auto [a, b] = std::ranges::mismatch(alone[i].tokens, batched[i].tokens);
     compared += static_cast<std::size_t>(a - alone[i].tokens.begin());
@@ -81,10 +87,17 @@ void compare(const std::vector<Text>& alone, const std::vector<Text>& batched) {
     if (same) continue;
     ++compared;
     ++differ;
+    auto at = static_cast<std::size_t>(a - alone[i].tokens.begin());
+    if (at < alone[i].leads.size()) leads.push_back(alone[i].leads[at]);
   }
+  std::ranges::sort(leads);
   fmt::print("texts that differ: {} of {}; one token in {:.0f} is decided otherwise\n", differ,
              alone.size(),
              static_cast<double>(compared) / static_cast<double>(std::max<std::size_t>(1, differ)));
+  if (leads.empty()) return;
+  fmt::print(
+      "the first token led the second there by (log probability): median {:.3f}, most {:.3f}\n",
+      leads[leads.size() / 2], leads.back());
 }
 
 int bench(int argc, char** argv) {
@@ -92,14 +105,15 @@ int bench(int argc, char** argv) {
     return argc > at ? std::strtoull(argv[at], nullptr, 10) : otherwise;
   };
   if (argc < 2) {
-    fmt::print(stderr, "usage: bench_ties MODEL.gguf [PROMPTS [TOKENS [PARALLEL]]]\n");
+    fmt::print(stderr, "usage: bench_ties MODEL.gguf [PROMPTS [TOKENS [PARALLEL [THREADS]]]]\n");
     return 3;
   }
   std::size_t prompts = number(2, 100);
   auto tokens = static_cast<std::uint32_t>(number(3, 64));
   std::size_t parallel = number(4, 16);
+  auto threads = static_cast<std::uint32_t>(number(5, 0));  // 0: one a core
   SteadyNs start = system_clock().steady_ns();
-  auto model = open_engine({.file = argv[1], .context_tokens = 1024});
+  auto model = open_engine({.file = argv[1], .context_tokens = 1024, .threads = threads});
   if (!model) {
     fmt::print(stderr, "{}\n", model.error().to_string());
     return 1;

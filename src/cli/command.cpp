@@ -53,7 +53,8 @@ bool explain_first_word(int argc, char** argv) {
   std::string message = fmt::format("there is no command '{}'", harmless(word));
   const std::string close = closest_name(word, names);
   std::error_code ignored;
-  if (std::filesystem::exists(word, ignored) || word.ends_with(".yaml") || word.ends_with(".json")) {
+  if (std::filesystem::exists(word, ignored) || word.ends_with(".yaml") ||
+      word.ends_with(".json")) {
     message += fmt::format("; did you mean: sluice run {}", harmless(word));
   } else if (!close.empty()) {
     message += fmt::format("; did you mean {}?", close);
@@ -81,7 +82,8 @@ std::string close_option(CLI::App& app, std::string_view text) {
 
 void set_level(const std::string& name) {
   auto level = log_level_from_name(name);
-  if (!level) throw CLI::ValidationError("--log", "takes trace, debug, info, warning, error or off");
+  if (!level)
+    throw CLI::ValidationError("--log", "takes trace, debug, info, warning, error or off");
   set_log_level(*level);
 }
 
@@ -91,9 +93,10 @@ std::span<const Command> commands() { return kCommands; }
 
 int run_command_line(int argc, char** argv) {
   if (explain_first_word(argc, argv)) return kUsageWrong;
-  CLI::App app("Sluice runs AI workflows as parallel dataflow: plans of model calls, tools, SQL and "
-               "code, checked before they run",
-               "sluice");
+  CLI::App app(
+      "Sluice runs AI workflows as parallel dataflow: plans of model calls, tools, SQL and "
+      "code, checked before they run",
+      "sluice");
   app.set_help_all_flag("--help-all", "Help for all commands");
   app.add_option_function<std::string>("--log", set_level,
                                        "What to log: trace, debug, info, warning, error, off");

@@ -49,7 +49,8 @@ int check_one(const std::string& file, const CheckArguments& arguments) {
     if (!write_out(json_lines(*checked))) return kRunFailed;
   } else {
     const Terminal terminal = terminal_of(1);
-    std::string text = diagnostics_text(checked->findings, checked->files, checked->sources, terminal);
+    std::string text =
+        diagnostics_text(checked->findings, checked->files, checked->sources, terminal);
     if (bad) {
       text += fmt::format("{}: {}\n", file, counts_text(checked->findings));
     } else if (!arguments.quiet) {
@@ -69,7 +70,8 @@ int check_one(const std::string& file, const CheckArguments& arguments) {
 
 void add_check(CLI::App& app, int& status) {
   auto arguments = std::make_shared<CheckArguments>();
-  app.add_option("PLAN", arguments->plans, "Plans, YAML or JSON; - reads standard input")->required();
+  app.add_option("PLAN", arguments->plans, "Plans, YAML or JSON; - reads standard input")
+      ->required();
   app.add_flag("--json", arguments->json, "One finding a line as JSON");
   app.add_flag("-q,--quiet", arguments->quiet, "Say nothing about good plans");
   app.footer(

@@ -34,7 +34,8 @@ std::vector<CommandWords> command_words(const CLI::App& root) {
 
 // For single quotes of every shell here.
 std::string plain(std::string text) {
-  std::erase_if(text, [](char c) { return c == '\'' || c == '\\' || c == '\n' || c == ':' || c == '['; });
+  std::erase_if(text,
+                [](char c) { return c == '\'' || c == '\\' || c == '\n' || c == ':' || c == '['; });
   return text;
 }
 
@@ -98,8 +99,8 @@ std::string zsh_script(const std::vector<CommandWords>& commands) {
 std::string fish_script(const std::vector<CommandWords>& commands) {
   std::string text = "# fish completion for sluice: sluice completion fish | source\n";
   for (const CommandWords& words : commands) {
-    text += fmt::format("complete -c sluice -n __fish_use_subcommand -f -a {} -d '{}'\n", words.name,
-                        plain(words.summary));
+    text += fmt::format("complete -c sluice -n __fish_use_subcommand -f -a {} -d '{}'\n",
+                        words.name, plain(words.summary));
     for (const auto& [name, description] : words.options) {
       text += fmt::format("complete -c sluice -n '__fish_seen_subcommand_from {}' -l {} -d '{}'\n",
                           words.name, name.substr(2), plain(description.substr(0, 60)));

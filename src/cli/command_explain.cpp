@@ -51,7 +51,8 @@ int explain_command(const ExplainArguments& arguments) {
 
 void add_explain(CLI::App& app, int& status) {
   auto arguments = std::make_shared<ExplainArguments>();
-  app.add_option("PLAN", arguments->plan, "The plan, YAML or JSON; - reads standard input")->required();
+  app.add_option("PLAN", arguments->plan, "The plan, YAML or JSON; - reads standard input")
+      ->required();
   app.add_option("--format", arguments->format, "text, dot (Graphviz), mermaid or json")
       ->check(CLI::IsMember({"text", "dot", "mermaid", "json"}));
   app.footer(

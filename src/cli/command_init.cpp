@@ -31,10 +31,12 @@ int init_command(const fs::path& folder) {
   }
   for (const StarterFile& file : kStarterFiles) {
     const fs::path target = folder / file.name;
-    fs::create_directories(target.parent_path().empty() ? fs::path(".") : target.parent_path(), status);
+    fs::create_directories(target.parent_path().empty() ? fs::path(".") : target.parent_path(),
+                           status);
     if (status) {
-      print_error(Error(ErrorCode::kIo, fmt::format("cannot make the folder {}: {}",
-                                                    target.parent_path().string(), status.message())));
+      print_error(
+          Error(ErrorCode::kIo, fmt::format("cannot make the folder {}: {}",
+                                            target.parent_path().string(), status.message())));
       return kRunFailed;
     }
     auto written = write_file(target.string(), file.text);
@@ -55,7 +57,8 @@ int init_command(const fs::path& folder) {
 
 void add_init(CLI::App& app, int& status) {
   auto folder = std::make_shared<std::string>(".");
-  app.add_option("DIR", *folder, "The folder to write it to; made when missing (default: this one)");
+  app.add_option("DIR", *folder,
+                 "The folder to write it to; made when missing (default: this one)");
   app.footer(
       "Example:\n"
       "  sluice init hello && sluice run hello/plan.yaml\n");

@@ -44,8 +44,9 @@ std::string named_text(const NamedSettings& named, const std::filesystem::path& 
     return value != nullptr && value->is_string() ? std::string(value->as_string()) : "";
   };
   if (named.kind == "openai") {
-    return fmt::format("{}: {}\n", named.id,
-                       location_text({.embedded = false, .url = setting("url"), .name = setting("model")}));
+    return fmt::format(
+        "{}: {}\n", named.id,
+        location_text({.embedded = false, .url = setting("url"), .name = setting("model")}));
   }
   const std::filesystem::path file = folder / setting("file");
   auto good = check_model_file(file);
@@ -74,7 +75,8 @@ int models_command(const ModelsArguments& arguments) {
       text += named_text(named, of_plan.work_dir, bad);
     }
     const bool stated = checked->plan->find_model("default") != nullptr;
-    if (used.contains("default") && (replaced || !stated)) text += default_text(settings.models, bad);
+    if (used.contains("default") && (replaced || !stated))
+      text += default_text(settings.models, bad);
     if (text.empty()) text = "the plan uses no model\n";
   }
   auto written = write_out(text);

@@ -43,7 +43,8 @@ constexpr std::string_view kFooter =
     "  sluice run plan.yaml --model http://127.0.0.1:8080/v1#my-model\n"
     "  sluice run plan.yaml --json | jq 'select(.event == \"task_failed\")'\n"
     "\n"
-    "The result goes to standard output (text as it is, all else as JSON), progress and the report\n"
+    "The result goes to standard output (text as it is, all else as JSON), progress and the "
+    "report\n"
     "to standard error. Ctrl-C once lets running tasks end, twice cuts them off.\n";
 
 // Shows what goes on, each text without secrets.
@@ -116,10 +117,12 @@ int refused(const RunRefused& why, CheckedPlan& checked, const Watcher& watcher)
   if (why.error) {
     write_err(watcher.clean(error_text(*why.error, checked.files, terminal)));
     write_err(painted(terminal, Ink::kDim,
-                      fmt::format("read more: docs/errors/{}.md", why.error->name())) + "\n");
+                      fmt::format("read more: docs/errors/{}.md", why.error->name())) +
+              "\n");
     return exit_code_of(*why.error);
   }
-  write_err(watcher.clean(diagnostics_text(why.findings, checked.files, checked.sources, terminal)));
+  write_err(
+      watcher.clean(diagnostics_text(why.findings, checked.files, checked.sources, terminal)));
   write_err(fmt::format("{} in {}; nothing was run\n", counts_text(why.findings), checked.file));
   return kPlanWrong;
 }
@@ -141,7 +144,8 @@ int report_run(const RunArguments& arguments, const CheckedPlan& checked, const 
                const Watcher& watcher) {
   const bool good = report.outcome.status == RunStatus::kSucceeded;
   if (!good || (!arguments.quiet && !arguments.json)) {
-    write_err(watcher.clean(run_report_text(report, {checked.file, checked.files, terminal_of(2)})));
+    write_err(
+        watcher.clean(run_report_text(report, {checked.file, checked.files, terminal_of(2)})));
   }
   int status = exit_code_of(report.outcome.status);
   auto given = give_result(arguments, report, watcher);
@@ -208,12 +212,15 @@ void add_run(CLI::App& app, int& status) {
                  "The parameter that the rows are (default: the only one that takes a list)")
       ->type_name("NAME");
   add_machine_options(app, arguments->machine);
-  app.add_option("-o,--output", arguments->output, "Write the result to this file")->type_name("FILE");
+  app.add_option("-o,--output", arguments->output, "Write the result to this file")
+      ->type_name("FILE");
   app.add_option("--memory", arguments->memory,
                  "Large values held in memory; more go to disk (default: 256M)")
       ->type_name("BYTES");
-  app.add_flag("--json", arguments->json, "One trace event a line on standard output, the result last");
-  app.add_flag("-q,--quiet", arguments->quiet, "No progress and no report unless something is wrong");
+  app.add_flag("--json", arguments->json,
+               "One trace event a line on standard output, the result last");
+  app.add_flag("-q,--quiet", arguments->quiet,
+               "No progress and no report unless something is wrong");
   app.add_flag("--no-optimize", arguments->no_optimize, "Run the plan as it is written");
   app.footer(std::string(kFooter));
   app.callback([arguments, &status] { status = run_command(*arguments); });

@@ -38,9 +38,11 @@ std::string arguments_text(const FunctionSpec& spec) {
 
 std::string function_text(const FunctionSpec& spec) {
   std::string line = fmt::format("  {}({})", spec.name, arguments_text(spec));
-  line += fmt::format("{:<{}} {}", "", line.size() < 40 ? 40 - line.size() : 1, effect_name(spec.effect));
+  line += fmt::format("{:<{}} {}", "", line.size() < 40 ? 40 - line.size() : 1,
+                      effect_name(spec.effect));
   const std::string description = harmless(spec.description.substr(0, spec.description.find('\n')));
-  if (!description.empty()) line += fmt::format("{:<{}} {}", "", 12 - effect_name(spec.effect).size(), description);
+  if (!description.empty())
+    line += fmt::format("{:<{}} {}", "", 12 - effect_name(spec.effect).size(), description);
   return line + "\n";
 }
 
@@ -56,7 +58,8 @@ Value function_value(const FunctionSpec& spec) {
 
 std::vector<ListedTool> kinds_as_list() {
   std::vector<ListedTool> list;
-  for (const ToolKind& kind : tool_kinds()) list.push_back({std::string(kind.name), "", kind.functions});
+  for (const ToolKind& kind : tool_kinds())
+    list.push_back({std::string(kind.name), "", kind.functions});
   return list;
 }
 
@@ -72,9 +75,10 @@ int print_tools(const std::vector<ListedTool>& tools, bool json) {
     }
     const bool asked_later = tool.functions.empty() && tool.kind.empty();
     if (asked_later) text += "  its own functions: sluice tools PLAN asks a plan's tool for them\n";
-    values.push_back(Value::object({{"name", Value::string(tool.id)},
-                                    {"kind", Value::string(tool.kind.empty() ? tool.id : tool.kind)},
-                                    {"functions", Value::array(std::move(functions))}}));
+    values.push_back(
+        Value::object({{"name", Value::string(tool.id)},
+                       {"kind", Value::string(tool.kind.empty() ? tool.id : tool.kind)},
+                       {"functions", Value::array(std::move(functions))}}));
   }
   if (json) text = to_json(Value::array(std::move(values)), {.indent = 2}) + "\n";
   auto written = write_out(text);

@@ -17,12 +17,18 @@ enum ExitCode : int {
 
 inline ExitCode exit_code_of(RunStatus status) {
   switch (status) {
-    case RunStatus::kSucceeded: return kGood;
-    case RunStatus::kFailed: return kRunFailed;
-    case RunStatus::kInterrupted: return kInterrupted;
-    case RunStatus::kCancelled: return kInterrupted;
-    case RunStatus::kInDoubt: return kResumable;
-    case RunStatus::kBudgetSpent: return kResumable;
+    case RunStatus::kSucceeded:
+      return kGood;
+    case RunStatus::kFailed:
+      return kRunFailed;
+    case RunStatus::kInterrupted:
+      return kInterrupted;
+    case RunStatus::kCancelled:
+      return kInterrupted;
+    case RunStatus::kInDoubt:
+      return kResumable;
+    case RunStatus::kBudgetSpent:
+      return kResumable;
   }
   return kRunFailed;
 }

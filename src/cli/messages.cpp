@@ -31,7 +31,8 @@ std::string caret_text(const std::string& line, std::uint32_t column, const Term
     const auto byte = static_cast<unsigned char>(line[i]);
     if ((byte & 0xC0) != 0x80) blank.push_back(line[i] == '\t' ? '\t' : ' ');
   }
-  return fmt::format("    {}\n    {}{}\n", harmless(line), blank, painted(terminal, Ink::kRed, "^"));
+  return fmt::format("    {}\n    {}{}\n", harmless(line), blank,
+                     painted(terminal, Ink::kRed, "^"));
 }
 
 }  // namespace
@@ -67,15 +68,16 @@ std::string diagnostics_text(const Diagnostics& findings, const std::vector<std:
   }
   std::string pages;
   for (std::string_view code : codes) pages += fmt::format(" docs/errors/{}.md", code);
-  if (!codes.empty() && codes.size() <= 4) text += painted(terminal, Ink::kDim, "read more:" + pages) + "\n";
+  if (!codes.empty() && codes.size() <= 4)
+    text += painted(terminal, Ink::kDim, "read more:" + pages) + "\n";
   return text;
 }
 
 std::string error_text(const Error& error, const std::vector<std::string>& files,
                        const Terminal& terminal) {
-  std::string text = fmt::format("{}{}: {}\n", error.pos().known() ? place_text(error.pos(), files) : "",
-                                 label(error.code(), Severity::kError, terminal),
-                                 harmless(error.message()));
+  std::string text =
+      fmt::format("{}{}: {}\n", error.pos().known() ? place_text(error.pos(), files) : "",
+                  label(error.code(), Severity::kError, terminal), harmless(error.message()));
   for (const Error* cause = error.cause(); cause != nullptr; cause = cause->cause()) {
     text += fmt::format("  because {}: {}\n", cause->name(), harmless(cause->message()));
   }
@@ -86,8 +88,9 @@ void print_error(const Error& error) {
   const Terminal terminal = terminal_of(2);
   write_err(error_text(error, {}, terminal));
   if (error.code() != ErrorCode::kUsage) {
-    write_err(painted(terminal, Ink::kDim, fmt::format("read more: docs/errors/{}.md", error.name())) +
-              "\n");
+    write_err(
+        painted(terminal, Ink::kDim, fmt::format("read more: docs/errors/{}.md", error.name())) +
+        "\n");
   }
 }
 

@@ -43,7 +43,8 @@ Result<void> add_file(const std::string& file, Members& out) {
   auto text = read_file(file, kMaxParamBytes);
   if (!text) return std::unexpected(text.error());
   if (text->find_first_not_of(" \t\r\n") == std::string::npos) {
-    return fail(ErrorCode::kParamInvalid, fmt::format("{} is empty; write a map of parameters", file));
+    return fail(ErrorCode::kParamInvalid,
+                fmt::format("{} is empty; write a map of parameters", file));
   }
   Diagnostics findings;
   ParseLimits limits;
@@ -58,8 +59,8 @@ Result<void> add_file(const std::string& file, Members& out) {
   }
   const Value value = tree->to_value();
   if (!value.is_object()) {
-    return fail(ErrorCode::kParamInvalid, fmt::format("{} holds {}, not a map of parameters", file,
-                                                      kind_name(value.kind())));
+    return fail(ErrorCode::kParamInvalid,
+                fmt::format("{} holds {}, not a map of parameters", file, kind_name(value.kind())));
   }
   for (const auto& member : value.members()) out.push_back(member);
   return {};

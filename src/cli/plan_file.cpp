@@ -58,7 +58,8 @@ std::expected<CheckedPlan, ExitCode> require_plan(const std::string& file, bool 
   }
   const bool bad = checked->findings.has_errors() || checked->plan == nullptr;
   if (bad || (show_warnings && !checked->findings.all().empty())) {
-    write_err(diagnostics_text(checked->findings, checked->files, checked->sources, terminal_of(2)));
+    write_err(
+        diagnostics_text(checked->findings, checked->files, checked->sources, terminal_of(2)));
   }
   if (!bad) return std::move(*checked);
   write_err(fmt::format("{} in {}; nothing was run\n", counts_text(checked->findings), file));

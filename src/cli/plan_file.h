@@ -21,8 +21,8 @@ struct CheckedPlan {
   SourceLines sources;
 };
 
-// Everything that can be found without running anything. An Error: the file could not be read, or is
-// no plan at all.
+// Everything that can be found without running anything. An Error: the file could not be read, or
+// is no plan at all.
 Result<CheckedPlan> check_plan_file(const std::string& file);
 // The same for commands that need a good plan: prints the findings, gives the exit code if any is
 // an error.

@@ -14,22 +14,30 @@ namespace {
 std::string operation_text(const PhysicalStep& step) {
   const Step& logical = step.logical;
   switch (logical.op) {
-    case OperatorKind::kLlm: return "llm " + logical.target;
+    case OperatorKind::kLlm:
+      return "llm " + logical.target;
     case OperatorKind::kTool:
       return "tool " + logical.target + (logical.function.empty() ? "" : "." + logical.function);
-    case OperatorKind::kCode: return "code";
-    case OperatorKind::kPlan: return step.produced_plan ? "plan (produced)" : "plan " + logical.target;
-    case OperatorKind::kValue: return "value";
+    case OperatorKind::kCode:
+      return "code";
+    case OperatorKind::kPlan:
+      return step.produced_plan ? "plan (produced)" : "plan " + logical.target;
+    case OperatorKind::kValue:
+      return "value";
   }
   return "";
 }
 
 std::string on_error_text(const OnErrorRule& rule) {
   switch (rule.kind) {
-    case OnErrorRule::Kind::kFail: return "on_error: fail";
-    case OnErrorRule::Kind::kSkip: return "on_error: skip";
-    case OnErrorRule::Kind::kValue: return "on_error: a value";
-    case OnErrorRule::Kind::kStep: return "on_error: step " + rule.step;
+    case OnErrorRule::Kind::kFail:
+      return "on_error: fail";
+    case OnErrorRule::Kind::kSkip:
+      return "on_error: skip";
+    case OnErrorRule::Kind::kValue:
+      return "on_error: a value";
+    case OnErrorRule::Kind::kStep:
+      return "on_error: step " + rule.step;
   }
   return "";
 }
@@ -38,7 +46,8 @@ std::vector<std::string> modifiers_of(const Step& step) {
   std::vector<std::string> list;
   if (step.when) list.emplace_back("when");
   if (step.repeat) list.push_back(fmt::format("repeat at most {} times", step.repeat->max_rounds));
-  if (step.retry && step.retry->attempts > 1) list.push_back(fmt::format("{} attempts", step.retry->attempts));
+  if (step.retry && step.retry->attempts > 1)
+    list.push_back(fmt::format("{} attempts", step.retry->attempts));
   if (step.timeout_ms) list.push_back("timeout " + format_duration_ms(*step.timeout_ms));
   if (step.on_error) list.push_back(on_error_text(*step.on_error));
   if (step.cache_ttl_ms) list.emplace_back("cache");
@@ -80,7 +89,8 @@ void add_plan(const PhysicalPlan& plan, const std::string& prefix, PlanGraph& gr
     if (step.plan == nullptr) continue;
     add_plan(*step.plan, id_of(at) + "/", graph);
     for (const PhysicalStep& inner : step.plan->steps) {
-      if (inner.edges.empty()) graph.edges.push_back({id_of(at), id_of(at) + "/" + inner.logical.id, "plan"});
+      if (inner.edges.empty())
+        graph.edges.push_back({id_of(at), id_of(at) + "/" + inner.logical.id, "plan"});
     }
   }
 }
@@ -97,7 +107,8 @@ std::vector<std::string> longest_path(const PhysicalPlan& plan) {
     std::uint32_t next = kNoIndex;
     for (std::uint32_t consumer : plan.steps[at].consumers) {
       const std::uint32_t rank = plan.steps[consumer].rank;
-      if (rank < plan.steps[at].rank && (next == kNoIndex || rank > plan.steps[next].rank)) next = consumer;
+      if (rank < plan.steps[at].rank && (next == kNoIndex || rank > plan.steps[next].rank))
+        next = consumer;
     }
     at = next;
   }
@@ -138,14 +149,17 @@ std::string quoted(std::string_view text) {
 }
 
 std::string header_text(const std::string& title, const Plan& plan) {
-  std::string text = fmt::format("{}: {} step{}\n", title, plan.steps.size(), plan.steps.size() == 1 ? "" : "s");
+  std::string text =
+      fmt::format("{}: {} step{}\n", title, plan.steps.size(), plan.steps.size() == 1 ? "" : "s");
   for (const ParamSpec& param : plan.params) {
     text += fmt::format("  param {}: {}{}\n", param.id,
                         param.schema ? param.schema->type().to_string() : "any",
                         param.has_default ? "" : " (required)");
   }
-  for (const NamedSettings& tool : plan.tools) text += fmt::format("  tool {}: {}\n", tool.id, tool.kind);
-  for (const NamedSettings& model : plan.models) text += fmt::format("  model {}: {}\n", model.id, model.kind);
+  for (const NamedSettings& tool : plan.tools)
+    text += fmt::format("  tool {}: {}\n", tool.id, tool.kind);
+  for (const NamedSettings& model : plan.models)
+    text += fmt::format("  model {}: {}\n", model.id, model.kind);
   return text + "\n";
 }
 
@@ -171,7 +185,8 @@ std::string graph_text(const PlanGraph& graph, const std::string& title, const P
   std::string text = header_text(title, plan);
   for (const GraphNode& node : graph.nodes) {
     std::vector<std::string> parts;
-    if (std::string inputs = inputs_text(graph, node); !inputs.empty()) parts.push_back(std::move(inputs));
+    if (std::string inputs = inputs_text(graph, node); !inputs.empty())
+      parts.push_back(std::move(inputs));
     parts.insert(parts.end(), node.modifiers.begin(), node.modifiers.end());
     if (node.streams) parts.emplace_back("emits items as they come");
     if (node.limit > 0) parts.push_back(fmt::format("at most {} at once", node.limit));
@@ -181,21 +196,28 @@ std::string graph_text(const PlanGraph& graph, const std::string& title, const P
     line.erase(line.find_last_not_of(' ') + 1);
     text += line + "\n";
   }
-  if (!graph.result.empty()) text += fmt::format("  {:<{}}  reads {}\n", "result", id_width, joined(graph.result, ", "));
-  if (std::ranges::any_of(graph.nodes, &GraphNode::mapped)) text += "\n* a task per item (for_each)";
+  if (!graph.result.empty())
+    text += fmt::format("  {:<{}}  reads {}\n", "result", id_width, joined(graph.result, ", "));
+  if (std::ranges::any_of(graph.nodes, &GraphNode::mapped))
+    text += "\n* a task per item (for_each)";
   text += fmt::format("\nlongest path: {}\n", joined(graph.longest_path, " -> "));
   return text;
 }
 
 std::string graph_dot(const PlanGraph& graph) {
-  std::string text = "digraph plan {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n";
+  std::string text =
+      "digraph plan {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n";
   for (const GraphNode& node : graph.nodes) {
-    text += fmt::format("  {} [label={}{}];\n", quoted(node.id),
-                        quoted(node.id + "\n" + node.operation), node.mapped ? ", peripheries=2" : "");
+    text +=
+        fmt::format("  {} [label={}{}];\n", quoted(node.id),
+                    quoted(node.id + "\n" + node.operation), node.mapped ? ", peripheries=2" : "");
   }
   for (const GraphEdge& edge : graph.edges) {
-    const char* style = edge.kind == "flow" ? "style=bold" : edge.kind == "wait" ? "style=solid" : "style=dashed";
-    text += fmt::format("  {} -> {} [{}, label={}];\n", quoted(edge.from), quoted(edge.to), style, quoted(edge.kind));
+    const char* style = edge.kind == "flow"   ? "style=bold"
+                        : edge.kind == "wait" ? "style=solid"
+                                              : "style=dashed";
+    text += fmt::format("  {} -> {} [{}, label={}];\n", quoted(edge.from), quoted(edge.to), style,
+                        quoted(edge.kind));
   }
   return text + "}\n";
 }
@@ -208,7 +230,8 @@ std::string graph_mermaid(const PlanGraph& graph) {
   std::string text = "flowchart LR\n";
   for (const GraphNode& node : graph.nodes) {
     const std::string label = fmt::format("\"{}<br/>{}\"", node.id, node.operation);
-    text += fmt::format("  {}{}\n", name(node.id), node.mapped ? "[[" + label + "]]" : "[" + label + "]");
+    text += fmt::format("  {}{}\n", name(node.id),
+                        node.mapped ? "[[" + label + "]]" : "[" + label + "]");
   }
   for (const GraphEdge& edge : graph.edges) {
     const char* arrow = edge.kind == "flow" ? "==>" : edge.kind == "wait" ? "-->" : "-.->";

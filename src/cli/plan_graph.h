@@ -12,10 +12,10 @@
 namespace sluice::cli {
 
 struct GraphNode {
-  std::string id;         // "sub/ask" for a step of a sub-plan
-  std::string operation;  // "tool docs.read", "llm default", "value"
-  std::string effect;     // "" for a value
-  std::string resource;   // "tool:docs.read", "" for none
+  std::string id;           // "sub/ask" for a step of a sub-plan
+  std::string operation;    // "tool docs.read", "llm default", "value"
+  std::string effect;       // "" for a value
+  std::string resource;     // "tool:docs.read", "" for none
   std::uint32_t limit = 0;  // tasks of the resource at once; 0: none
   bool mapped = false;
   bool streams = false;

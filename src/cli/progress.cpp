@@ -57,24 +57,27 @@ void Rates::sample(SteadyNs now, std::uint64_t tasks, std::uint64_t tokens) {
 
 double Rates::tasks_per_second() const {
   if (samples_.size() < 2 || samples_.back().at <= samples_.front().at) return 0;
-  const double seconds = static_cast<double>(samples_.back().at - samples_.front().at) / kNsPerSecond;
+  const double seconds =
+      static_cast<double>(samples_.back().at - samples_.front().at) / kNsPerSecond;
   return static_cast<double>(samples_.back().tasks - samples_.front().tasks) / seconds;
 }
 
 double Rates::tokens_per_second() const {
   if (samples_.size() < 2 || samples_.back().at <= samples_.front().at) return 0;
-  const double seconds = static_cast<double>(samples_.back().at - samples_.front().at) / kNsPerSecond;
+  const double seconds =
+      static_cast<double>(samples_.back().at - samples_.front().at) / kNsPerSecond;
   return static_cast<double>(samples_.back().tokens - samples_.front().tokens) / seconds;
 }
 
 std::optional<std::int64_t> time_left_ns(const RunSummary& summary, SteadyNs now) {
   std::optional<std::int64_t> longest;
   for (const StepSummary& step : summary.steps) {
-    const std::uint64_t through = ended(step);
-    if (step.known < 2 || through >= step.known) continue;
+    const std::uint64_t through = step.done + step.failed;  // skipped ones cost nothing
+    if (step.known < 2 || ended(step) >= step.known) continue;
     if (through == 0 || step.first_ns == 0 || now <= step.first_ns) return std::nullopt;
     const double per_task = static_cast<double>(now - step.first_ns) / static_cast<double>(through);
-    const auto left = static_cast<std::int64_t>(per_task * static_cast<double>(step.known - through));
+    const auto left =
+        static_cast<std::int64_t>(per_task * static_cast<double>(step.known - ended(step)));
     longest = std::max(longest.value_or(0), left);
   }
   return longest;
@@ -96,9 +99,12 @@ void Progress::show(const RunSummary& summary, const EngineStats& engines) {
 
 std::string Progress::speed_text(const RunSummary& summary, SteadyNs now) const {
   std::string text = seconds_text(now - summary.start_ns);
-  if (double rate = rates_.tasks_per_second(); rate > 0) text += fmt::format("  {} tasks/s", rate_text(rate));
-  if (double rate = rates_.tokens_per_second(); rate > 0) text += fmt::format("  {} tokens/s", rate_text(rate));
-  if (auto left = time_left_ns(summary, now)) text += fmt::format("  about {} left", seconds_text(*left));
+  if (double rate = rates_.tasks_per_second(); rate > 0)
+    text += fmt::format("  {} tasks/s", rate_text(rate));
+  if (double rate = rates_.tokens_per_second(); rate > 0)
+    text += fmt::format("  {} tokens/s", rate_text(rate));
+  if (auto left = time_left_ns(summary, now))
+    text += fmt::format("  about {} left", seconds_text(*left));
   return text;
 }
 
@@ -113,11 +119,13 @@ void Progress::redraw(const RunSummary& summary, SteadyNs now) {
   if (shown.size() > kMostStepLines) shown.resize(kMostStepLines);
   std::ranges::sort(shown);  // plan order: they lie in one vector
   std::size_t width = 4;
-  for (const StepSummary* step : shown) width = std::max(width, std::min<std::size_t>(step->id.size(), 30));
+  for (const StepSummary* step : shown)
+    width = std::max(width, std::min<std::size_t>(step->id.size(), 30));
   const int columns = terminal_.columns();
   std::string text = drawn_lines_ > 0 ? fmt::format("\x1b[{}A", drawn_lines_) : "";
   for (const StepSummary* step : shown) {
-    std::string line = fitted(fmt::format("  {:<{}} {} {}", step->id, width, bar(*step), step_text(*step)), columns);
+    std::string line = fitted(
+        fmt::format("  {:<{}} {} {}", step->id, width, bar(*step), step_text(*step)), columns);
     const bool over = !busy(*step);
     const Ink ink = step->failed > 0 ? Ink::kRed : over ? Ink::kGreen : Ink::kCyan;
     text += "\x1b[2K" + painted(terminal_, ink, line) + "\n";
@@ -133,7 +141,8 @@ void Progress::print_plain(const RunSummary& summary, SteadyNs now) {
   last_plain_ = now;
   std::string steps;
   for (const StepSummary& step : summary.steps) {
-    if (busy(step)) steps += fmt::format("; {} {}", step.id, step_text(step));
+    const bool moving = step.running > 0 || (busy(step) && ended(step) > 0);
+    if (moving) steps += fmt::format("; {} {}", step.id, step_text(step));
   }
   write_err(speed_text(summary, now) + steps + "\n");
 }

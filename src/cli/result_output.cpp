@@ -29,7 +29,8 @@ std::unexpected<Error> cannot_write(const std::string& file, std::string_view wh
 Result<void> check_writable(const std::string& file) {
   std::error_code ignored;
   const fs::path folder = folder_of(file);
-  if (fs::is_directory(file, ignored)) return cannot_write(file, "it is a directory; name a file in it");
+  if (fs::is_directory(file, ignored))
+    return cannot_write(file, "it is a directory; name a file in it");
   if (!fs::is_directory(folder, ignored)) {
     return cannot_write(file, fmt::format("there is no folder {}; make it with: mkdir -p {}",
                                           folder.string(), folder.string()));
@@ -39,8 +40,9 @@ Result<void> check_writable(const std::string& file) {
   const bool special = exists && !fs::is_regular_file(file, ignored);
   const fs::path& needed = special ? fs::path(file) : folder;
   if (::access(needed.c_str(), W_OK) != 0) {
-    return cannot_write(file, fmt::format("no permission to write in {}; choose another place with -o",
-                                          needed.string()));
+    return cannot_write(
+        file,
+        fmt::format("no permission to write in {}; choose another place with -o", needed.string()));
   }
   return {};
 }

@@ -9,9 +9,10 @@
 namespace sluice::cli {
 
 void add_machine_options(CLI::App& app, MachineOptions& options) {
-  app.add_option("--model", options.model,
-                 "What the plan's model `default` is: FILE.gguf, or the URL of a server that speaks "
-                 "the OpenAI routes, as http://127.0.0.1:8080/v1#NAME (its key from OPENAI_API_KEY)")
+  app.add_option(
+         "--model", options.model,
+         "What the plan's model `default` is: FILE.gguf, or the URL of a server that speaks "
+         "the OpenAI routes, as http://127.0.0.1:8080/v1#NAME (its key from OPENAI_API_KEY)")
       ->type_name("FILE|URL");
   app.add_option("--model-name", options.model_name, "The server's name of that model")
       ->type_name("NAME");
@@ -51,7 +52,8 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
   const double shift = unit.empty() ? 0 : 10 * (static_cast<double>(power / 2) + 1);
   const double bytes = good ? number * std::exp2(shift) : -1;
   if (bytes < 0 || bytes > 9e18) {
-    return fail(ErrorCode::kUsage, fmt::format("'{}' is no amount of memory; write 64M or 1.5G", text));
+    return fail(ErrorCode::kUsage,
+                fmt::format("'{}' is no amount of memory; write 64M or 1.5G", text));
   }
   return static_cast<std::uint64_t>(bytes);
 }

@@ -28,18 +28,19 @@ std::string steps_table(const RunSummary& summary, const Terminal& terminal) {
   for (const StepSummary& step : summary.steps) {
     width = std::max(width, std::min<std::size_t>(step.id.size(), 40));
   }
-  std::string text = painted(terminal, Ink::kDim,
-                             fmt::format("  {:<{}}  {:<5} {:>7} {:>7} {:>7} {:>7} {:>9} {:>10}", "step",
-                                         width, "what", "done", "skipped", "failed", "calls",
-                                         "tokens", "time")) + "\n";
+  std::string text =
+      painted(terminal, Ink::kDim,
+              fmt::format("  {:<{}}  {:<5} {:>7} {:>7} {:>7} {:>7} {:>9} {:>10}", "step", width,
+                          "what", "done", "skipped", "failed", "calls", "tokens", "in calls")) +
+      "\n";
   for (const StepSummary& step : summary.steps) {
-    std::string row = fmt::format(
-        "  {:<{}}  {:<5} {:>7} {:>7} {:>7} {:>7} {:>9} {:>10}", step.id, width, step.operator_name,
-        count_text(step.done), step.skipped == 0 ? "" : count_text(step.skipped),
-        step.failed == 0 ? "" : count_text(step.failed),
-        step.calls == 0 ? "" : count_text(step.calls),
-        step.usage.tokens() == 0 ? "" : count_text(step.usage.tokens()),
-        step.busy_ns == 0 ? "" : seconds_text(step.busy_ns));
+    std::string row = fmt::format("  {:<{}}  {:<5} {:>7} {:>7} {:>7} {:>7} {:>9} {:>10}", step.id,
+                                  width, step.operator_name, count_text(step.done),
+                                  step.skipped == 0 ? "" : count_text(step.skipped),
+                                  step.failed == 0 ? "" : count_text(step.failed),
+                                  step.calls == 0 ? "" : count_text(step.calls),
+                                  step.usage.tokens() == 0 ? "" : count_text(step.usage.tokens()),
+                                  step.busy_ns == 0 ? "" : seconds_text(step.busy_ns));
     if (step.retries > 0) row += "  " + count_text(step.retries) + " retried";
     if (step.cached > 0) row += "  " + count_text(step.cached) + " from the cache";
     if (step.in_doubt > 0) row += "  " + count_text(step.in_doubt) + " in doubt";
@@ -87,24 +88,29 @@ std::string failures(const RunReport& report, const ReportContext& context) {
   }
   const std::uint64_t all = std::max<std::uint64_t>(report.outcome.failed_tasks, errors.size());
   const std::uint64_t told = std::min(errors.size(), kMostFailures);
-  if (all > told) text += fmt::format("and {} more failed or could not start\n", count_text(all - told));
+  if (all > told)
+    text += fmt::format("and {} more failed or could not start\n", count_text(all - told));
   return text;
 }
 
 std::string next_command(const RunReport& report, const std::string& plan) {
   switch (report.outcome.status) {
-    case RunStatus::kSucceeded: return "";
+    case RunStatus::kSucceeded:
+      return "";
     case RunStatus::kFailed:
-      return fmt::format("next: sluice explain {}   (what depends on what), or run it again with "
-                         "--json for every event\n",
-                         plan);
+      return fmt::format(
+          "next: sluice explain {}   (what depends on what), or run it again with "
+          "--json for every event\n",
+          plan);
     case RunStatus::kInDoubt:
-      return "next: find out whether the call in doubt happened, then run the plan again; a `probe` "
+      return "next: find out whether the call in doubt happened, then run the plan again; a "
+             "`probe` "
              "on the tool lets Sluice ask by itself\n";
     case RunStatus::kBudgetSpent:
       return "next: raise the `budget` that is named above, then run the plan again\n";
     case RunStatus::kInterrupted:
-    case RunStatus::kCancelled: return fmt::format("next: sluice run {}\n", plan);
+    case RunStatus::kCancelled:
+      return fmt::format("next: sluice run {}\n", plan);
   }
   return "";
 }

@@ -11,7 +11,8 @@ struct StarterFile {
   std::string_view text;
 };
 
-inline constexpr std::string_view kStarterPlan = R"(# A plan to start from. Check it, look at it, run it:
+inline constexpr std::string_view kStarterPlan =
+    R"(# A plan to start from. Check it, look at it, run it:
 #   sluice check plan.yaml
 #   sluice explain plan.yaml
 #   sluice run plan.yaml
@@ -79,10 +80,12 @@ result: |
 inline constexpr std::array<StarterFile, 3> kStarterFiles{{
     {"plan.yaml", kStarterPlan},
     {"notes/monday.txt",
-     "Met the team about the new search page. It is slow when the list of results is long; we agreed "
+     "Met the team about the new search page. It is slow when the list of results is long; we "
+     "agreed "
      "to load twenty at a time.\n"},
     {"notes/tuesday.txt",
-     "Wrote the first version of the paging. The tests of the old page still pass. Tomorrow: measure "
+     "Wrote the first version of the paging. The tests of the old page still pass. Tomorrow: "
+     "measure "
      "it with real queries.\n"},
 }};
 

@@ -29,12 +29,18 @@ int write_all(int descriptor, std::string_view text) {
 
 std::string_view code_of(Ink ink) {
   switch (ink) {
-    case Ink::kBold: return "1";
-    case Ink::kRed: return "1;31";
-    case Ink::kYellow: return "1;33";
-    case Ink::kGreen: return "32";
-    case Ink::kCyan: return "36";
-    case Ink::kDim: return "2";
+    case Ink::kBold:
+      return "1";
+    case Ink::kRed:
+      return "1;31";
+    case Ink::kYellow:
+      return "1;33";
+    case Ink::kGreen:
+      return "32";
+    case Ink::kCyan:
+      return "36";
+    case Ink::kDim:
+      return "2";
   }
   return "0";
 }
@@ -68,7 +74,8 @@ Result<void> write_out(std::string_view text) {
   const int reason = write_all(1, text);
   if (reason == EPIPE) reader_gone = true;
   if (reason == 0 || reason == EPIPE) return {};
-  const ErrorCode code = reason == ENOSPC || reason == EDQUOT ? ErrorCode::kDiskFull : ErrorCode::kIo;
+  const ErrorCode code =
+      reason == ENOSPC || reason == EDQUOT ? ErrorCode::kDiskFull : ErrorCode::kIo;
   return fail(code, fmt::format("cannot write to standard output: {}", std::strerror(reason)));
 }
 

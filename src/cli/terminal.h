@@ -1,5 +1,6 @@
-// What the two output streams are and how to write to them: colour and redrawing only where a person
-// looks, results without loss, and no fuss when the reader of a pipe has gone. The main thread only.
+// What the two output streams are and how to write to them: colour and redrawing only where a
+// person looks, results without loss, and no fuss when the reader of a pipe has gone. The main
+// thread only.
 #pragma once
 
 #include <string>

@@ -26,9 +26,9 @@ Value usage_value(const Usage& usage) {
 }
 
 void add_task(Members& out, const TraceEvent& event) {
-  out.emplace_back("step", Value::string(event.step->logical_ids.empty()
-                                             ? event.step->logical.id
-                                             : event.step->logical_ids.front()));
+  out.emplace_back(
+      "step", Value::string(event.step->logical_ids.empty() ? event.step->logical.id
+                                                            : event.step->logical_ids.front()));
   const TaskRef& task = event.call.task;
   if (task.frame > 0) out.emplace_back("frame", number(task.frame));
   const bool whole = event.kind == TraceKind::kItemsKnown || task.item == kNoIndex;
@@ -70,8 +70,12 @@ std::string trace_line(const TraceEvent& event, SteadyNs start_ns) {
       members.emplace_back("count", number(event.count));
       members.emplace_back("closed", Value::boolean(event.closed));
       break;
-    case TraceKind::kRetryScheduled: members.emplace_back("delay_ms", number(event.count)); break;
-    case TraceKind::kPlanAdmitted: members.emplace_back("steps", number(event.count)); break;
+    case TraceKind::kRetryScheduled:
+      members.emplace_back("delay_ms", number(event.count));
+      break;
+    case TraceKind::kPlanAdmitted:
+      members.emplace_back("steps", number(event.count));
+      break;
     case TraceKind::kCallEnded:
       if (event.cached) members.emplace_back("cached", Value::boolean(true));
       if (event.usage.tokens() > 0) members.emplace_back("usage", usage_value(event.usage));
@@ -81,7 +85,8 @@ std::string trace_line(const TraceEvent& event, SteadyNs start_ns) {
         members.emplace_back("status", Value::string(run_status_name(event.outcome->status)));
       }
       break;
-    default: break;
+    default:
+      break;
   }
   if (event.error != nullptr) members.emplace_back("error", error_value(*event.error));
   return to_json(Value::object(std::move(members)));

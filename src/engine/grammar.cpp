@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <exception>
 #include <mutex>
+#include <set>
 
 #include "base/log.h"
 #include "data/json.h"
@@ -15,6 +16,7 @@ namespace sluice {
 namespace {
 
 constexpr std::int64_t kCacheBytes = std::int64_t{256} << 20;
+constexpr std::size_t kMostBeyondUs = 256;
 
 // XGrammar's words without the time and the source line that it puts before them.
 std::string_view reason(const std::exception& error) {
@@ -89,6 +91,7 @@ struct GrammarCache::Impl {
   const Vocabulary& vocabulary;
   std::mutex mutex;
   xgrammar::GrammarCompiler compiler;
+  std::set<std::string> beyond_us;  // schemas that XGrammar cannot compile: said once
 
   static xgrammar::TokenizerInfo tokens(const Vocabulary& vocabulary) {
     return {vocabulary.all_bytes(), xgrammar::VocabType::RAW, static_cast<int>(vocabulary.size()),
@@ -100,16 +103,19 @@ struct GrammarCache::Impl {
 
   xgrammar::CompiledGrammar compile_json(const Value& schema) {
     std::lock_guard lock(mutex);
+    std::string text = to_json(schema, {.indent = 0, .redact_secrets = false});
+    if (beyond_us.contains(text)) return compiler.CompileBuiltinJSONGrammar();
     try {
-      std::string text = to_json(schema, {.indent = 0, .redact_secrets = false});
       return compiler.CompileJSONSchema(text, false);
     } catch (const std::exception& e) {
       log(LogLevel::kWarning,
           fmt::format("decoding enforces only that the output is JSON; the schema is checked "
                       "afterwards, because it cannot be compiled to a grammar: {}",
                       reason(e)));
-      return compiler.CompileBuiltinJSONGrammar();
     }
+    if (beyond_us.size() >= kMostBeyondUs) beyond_us.clear();
+    beyond_us.insert(std::move(text));
+    return compiler.CompileBuiltinJSONGrammar();
   }
 };
 

@@ -38,7 +38,8 @@ std::string first_findings(const Diagnostics& findings) {
 Result<Value> plan_value(const AdmitPlan& request) {
   if (!request.plan.is_string()) return request.plan;
   auto parsed = parse_json(request.plan.as_string());
-  if (!parsed) return rejected(request, fmt::format("it is text, but not JSON: {}", parsed.error().message()));
+  if (!parsed)
+    return rejected(request, fmt::format("it is text, but not JSON: {}", parsed.error().message()));
   return parsed;
 }
 
@@ -53,9 +54,10 @@ Result<AdmittedPlan> admit_plan(const AdmitPlan& request, const PlanScope& paren
   }
   for (std::string_view own : {"tools", "models", "plans"}) {
     if (value->find(own) != nullptr) {
-      return rejected(request, fmt::format("a produced plan brings no `{}` of its own; it uses what "
-                                           "`limits` lists",
-                                           own));
+      return rejected(request,
+                      fmt::format("a produced plan brings no `{}` of its own; it uses what "
+                                  "`limits` lists",
+                                  own));
     }
   }
   const std::string name = fmt::format("plan of step {}", request.step->logical.id);

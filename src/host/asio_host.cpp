@@ -35,7 +35,8 @@ Result<std::vector<OfferedTool>> offered_tools(const PlanScope& scope, const Val
     if (dot != std::string::npos) functions = {std::string_view(name).substr(dot + 1)};
     for (std::string_view function : functions) {
       const FunctionSpec* spec = scope.find(tool, function);
-      if (spec == nullptr) return fail(ErrorCode::kToolUnknown, fmt::format("no tool function {}", name));
+      if (spec == nullptr)
+        return fail(ErrorCode::kToolUnknown, fmt::format("no tool function {}", name));
       offered.push_back({wire_tool_name(tool, spec->name), tool, spec});
     }
     if (functions.empty()) return fail(ErrorCode::kToolUnknown, fmt::format("no tool {}", name));
@@ -131,10 +132,14 @@ struct AsioHost::Impl : std::enable_shared_from_this<Impl> {
     if (!start.wanted.is_null()) return begin_wanted(call);
     if (find_in_cache(call)) return;
     switch (start.step->logical.op) {
-      case OperatorKind::kTool: return begin_tool(call);
-      case OperatorKind::kLlm: return begin_model(call);
-      case OperatorKind::kCode: return begin_code(call);
-      default: return end_failed(call, Error(ErrorCode::kInternal, "a step that calls nothing"));
+      case OperatorKind::kTool:
+        return begin_tool(call);
+      case OperatorKind::kLlm:
+        return begin_model(call);
+      case OperatorKind::kCode:
+        return begin_code(call);
+      default:
+        return end_failed(call, Error(ErrorCode::kInternal, "a step that calls nothing"));
     }
   }
 
@@ -142,7 +147,8 @@ struct AsioHost::Impl : std::enable_shared_from_this<Impl> {
   bool find_in_cache(const HostCallPtr& call) {
     const PhysicalStep& step = *call->start.step;
     const Value* tools = call->start.args.find("tools");
-    const bool agent = step.logical.op == OperatorKind::kLlm && tools != nullptr && tools->size() > 0;
+    const bool agent =
+        step.logical.op == OperatorKind::kLlm && tools != nullptr && tools->size() > 0;
     if (!step.logical.cache_ttl_ms || call->start.streaming || agent) return false;
     Hasher hasher;
     hasher.field(result_key(step, call->start.args));
@@ -160,8 +166,9 @@ struct AsioHost::Impl : std::enable_shared_from_this<Impl> {
     const StepTarget& target = call->target;
     const Step& step = call->start.step->logical;
     if (target.tool == nullptr || target.function == nullptr) {
-      return end_failed(call, Error(ErrorCode::kToolUnknown,
-                                    fmt::format("no tool function {}.{}", step.target, step.function)));
+      return end_failed(call,
+                        Error(ErrorCode::kToolUnknown,
+                              fmt::format("no tool function {}.{}", step.target, step.function)));
     }
     SchemaPtr output = step.output ? step.output : target.function->output;
     send(call, *target.tool->tool, target.tool->id, *target.function, call->start.args, output);
@@ -174,7 +181,8 @@ struct AsioHost::Impl : std::enable_shared_from_this<Impl> {
     const Value* given = call->start.wanted.find("name");
     const std::string name(given != nullptr && given->is_string() ? given->as_string() : "");
     for (const OfferedTool& tool : *offered) {
-      if (tool.wire_name != name && fmt::format("{}.{}", tool.tool, tool.spec->name) != name) continue;
+      if (tool.wire_name != name && fmt::format("{}.{}", tool.tool, tool.spec->name) != name)
+        continue;
       auto args = wanted_arguments(call->start.wanted);
       if (!args) return end_failed(call, args.error());
       ToolEntry* entry = call->target.scope->tool(tool.tool);
@@ -261,8 +269,8 @@ struct AsioHost::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void limit_time(const HostCallPtr& call) {
-    call->timer = std::make_unique<asio::steady_timer>(
-        io, std::chrono::milliseconds(call->timeout_ms));
+    call->timer =
+        std::make_unique<asio::steady_timer>(io, std::chrono::milliseconds(call->timeout_ms));
     call->timer->async_wait([call](boost::system::error_code cancelled) {
       if (cancelled || call->ended) return;
       call->timed_out = true;
@@ -272,9 +280,9 @@ struct AsioHost::Impl : std::enable_shared_from_this<Impl> {
 
   void model_ended(const HostCallPtr& call, Result<ModelReply> reply) {
     if (!reply && call->timed_out) {
-      return end_failed(call, Error(ErrorCode::kTimeout,
-                                    fmt::format("the model did not answer within {}",
-                                                format_duration_ms(call->timeout_ms))));
+      return end_failed(
+          call, Error(ErrorCode::kTimeout, fmt::format("the model did not answer within {}",
+                                                       format_duration_ms(call->timeout_ms))));
     }
     end(call, model_outcome(call->start, std::move(reply)));
   }

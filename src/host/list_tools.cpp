@@ -37,7 +37,8 @@ Result<std::vector<ListedTool>> list_tools(const PlanPtr& plan, const RunSetting
   for (const NamedSettings& named : plan->tools) {
     ListedTool tool{named.id, named.kind, {}};
     for (std::string_view function : scope.function_names(named.id)) {
-      if (const FunctionSpec* spec = scope.find(named.id, function)) tool.functions.push_back(*spec);
+      if (const FunctionSpec* spec = scope.find(named.id, function))
+        tool.functions.push_back(*spec);
     }
     list.push_back(std::move(tool));
   }

@@ -84,8 +84,8 @@ std::uint32_t turns_of(const Value& args) {
                                              : kDefaultTurns;
 }
 
-// The binder gives a prompt in pieces, [{text, data}, ...]: only the plan's own text may hold special
-// tokens, what came through an expression never may.
+// The binder gives a prompt in pieces, [{text, data}, ...]: only the plan's own text may hold
+// special tokens, what came through an expression never may.
 std::vector<PromptSegment> prompt_pieces(const Value& prompt) {
   std::vector<PromptSegment> pieces;
   if (!prompt.is_array()) {

@@ -79,9 +79,10 @@ Result<void> check_model_file(const fs::path& file) {
   }
   if (!fs::exists(file, ignored)) {
     auto missing = read_file(file, 0);  // says what is close
-    return fail(ErrorCode::kModelLoad,
-                fmt::format("{}; {}", missing ? "the model file is gone" : missing.error().message(),
-                            kHowToGetOne));
+    return fail(
+        ErrorCode::kModelLoad,
+        fmt::format("{}; {}", missing ? "the model file is gone" : missing.error().message(),
+                    kHowToGetOne));
   }
   std::ifstream input(file, std::ios::binary);
   std::string magic(4, '\0');
@@ -105,16 +106,18 @@ Result<ModelLocation> choose_default_model(const ModelPreferences& preferences) 
   }
   auto files = cached_models(preferences.cache_dir);
   if (files.empty()) {
-    return fail(ErrorCode::kModelLoad,
-                fmt::format("no model: the plan names none, SLUICE_MODEL is not set and {} holds no "
-                            ".gguf file; {}",
-                            (preferences.cache_dir / "models").string(), kHowToGetOne));
+    return fail(
+        ErrorCode::kModelLoad,
+        fmt::format("no model: the plan names none, SLUICE_MODEL is not set and {} holds no "
+                    ".gguf file; {}",
+                    (preferences.cache_dir / "models").string(), kHowToGetOne));
   }
   if (files.size() > 1) {
     std::string names;
     for (const auto& file : files) names += "\n  --model " + file.string();
-    return fail(ErrorCode::kModelLoad,
-                fmt::format("there are {} models to choose from; name one:{}", files.size(), names));
+    return fail(
+        ErrorCode::kModelLoad,
+        fmt::format("there are {} models to choose from; name one:{}", files.size(), names));
   }
   return checked({true, files.front(), "", preferences.name});
 }

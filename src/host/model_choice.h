@@ -13,9 +13,9 @@ namespace sluice {
 
 struct ModelLocation {
   bool embedded = true;
-  std::filesystem::path file;  // embedded
-  std::string url;             // otherwise
-  std::string name;            // the server's name of the model; "" when not given
+  std::filesystem::path file;    // embedded
+  std::string url;               // otherwise
+  std::string name;              // the server's name of the model; "" when not given
   bool named_by_person = false;  // by --model or SLUICE_MODEL, not by a plan
 };
 

@@ -21,9 +21,9 @@ namespace sluice {
 struct ToolEntry {
   std::string id;
   std::string kind;
-  Value settings;                       // secrets resolved
+  Value settings;  // secrets resolved
   std::unique_ptr<Tool> tool;
-  bool open_kind = false;               // its functions are asked for
+  bool open_kind = false;  // its functions are asked for
   bool discovered = false;
   std::vector<FunctionSpec> functions;  // as its server has them, once discovered
 };

@@ -43,9 +43,9 @@ std::unexpected<Error> cannot_open(const fs::path& file, int reason) {
   }
   if (reason == ENOENT || reason == ENOTDIR) {
     std::string close = close_sibling(file);
-    return unreadable(close.empty()
-                          ? fmt::format("there is no file {}", file.string())
-                          : fmt::format("there is no file {}; did you mean {}?", file.string(), close));
+    return unreadable(
+        close.empty() ? fmt::format("there is no file {}", file.string())
+                      : fmt::format("there is no file {}; did you mean {}?", file.string(), close));
   }
   return unreadable(fmt::format("cannot open {}: {}", file.string(), std::strerror(reason)));
 }
@@ -76,7 +76,9 @@ constexpr std::array<KnownBytes, 8> kNotPlans{{
     {"PK\x03\x04", "a ZIP archive (or an office document)"},
     {"\x1f\x8b", "a gzip archive"},
     {"GGUF", "a model file; give it with --model"},
-    {"\x7f" "ELF", "a program"},
+    {"\x7f"
+     "ELF",
+     "a program"},
     {"\x89PNG", "a picture"},
     {"\xff\xd8\xff", "a picture"},
     {"SQLite format 3", "an SQLite database"},
@@ -92,7 +94,7 @@ Result<std::string> read_file(const fs::path& file, std::size_t max_bytes) {
     // Never waits for a writer of a pipe that nobody opens.
     input.number = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (input.number < 0) return cannot_open(file, errno);
-    struct stat status {};
+    struct stat status{};
     if (::fstat(input.number, &status) == 0 && S_ISDIR(status.st_mode)) {
       std::string inside = plan_inside(file);
       return unreadable(inside.empty() ? fmt::format("{} is a directory, not a file", file.string())
@@ -109,7 +111,8 @@ Result<std::string> read_file(const fs::path& file, std::size_t max_bytes) {
   while (true) {
     ssize_t count = ::read(input.number, buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return unreadable(fmt::format("cannot read {}: {}", file.string(), std::strerror(errno)));
+    if (count < 0)
+      return unreadable(fmt::format("cannot read {}: {}", file.string(), std::strerror(errno)));
     if (count == 0) return bytes;
     bytes.append(buffer.data(), static_cast<std::size_t>(count));
     if (bytes.size() > max_bytes) {

@@ -35,9 +35,10 @@ ModelDefaults defaults_of(const Value& settings) {
 }
 
 // An error about the named thing, at its place in the plan.
-std::unexpected<Error> about(const NamedSettings& named, std::string_view what, const Error& cause) {
-  return std::unexpected(Error(cause.code(), fmt::format("{} {}: {}", what, named.id, cause.message()),
-                               named.pos));
+std::unexpected<Error> about(const NamedSettings& named, std::string_view what,
+                             const Error& cause) {
+  return std::unexpected(
+      Error(cause.code(), fmt::format("{} {}: {}", what, named.id, cause.message()), named.pos));
 }
 
 }  // namespace
@@ -127,8 +128,8 @@ Result<ModelEntry*> Resources::open_named_model(const WantedModel& wanted) {
   if (auto known = models_by_settings_.find(key); known != models_by_settings_.end()) {
     return known->second;
   }
-  auto settings =
-      resolve_secrets(named.settings, fmt::format("model {}", named.id), secret_sources_, redactor_);
+  auto settings = resolve_secrets(named.settings, fmt::format("model {}", named.id),
+                                  secret_sources_, redactor_);
   if (!settings) return std::unexpected(settings.error().with_pos(named.pos));
   const bool replaced = wanted.id == "default" && !options_.models.location.empty();
   ModelLocation location;
@@ -140,7 +141,8 @@ Result<ModelEntry*> Resources::open_named_model(const WantedModel& wanted) {
     location = {false, {}, text_setting(*settings, "url"), text_setting(*settings, "model")};
   } else {
     location.file = environment_.work_dir / text_setting(*settings, "file");
-    if (auto file = check_model_file(location.file); !file) return about(named, "model", file.error());
+    if (auto file = check_model_file(location.file); !file)
+      return about(named, "model", file.error());
   }
   auto instance = open_instance(wanted.id, location, *settings);
   if (!instance) return about(named, "model", instance.error());
@@ -206,8 +208,9 @@ void Resources::discover(std::function<void(Result<void>)> done) {
     ++discovery->open;
     entry->tool->discover([entry, discovery](Result<std::vector<FunctionSpec>> functions) {
       if (!functions) {
-        discovery->result = fail(functions.error().code(), fmt::format("tool {}: {}", entry->id,
-                                                                       functions.error().message()));
+        discovery->result =
+            fail(functions.error().code(),
+                 fmt::format("tool {}: {}", entry->id, functions.error().message()));
       } else {
         entry->functions = std::move(*functions);
         entry->discovered = true;

@@ -38,9 +38,9 @@ struct ResultCache::Impl {
     std::error_code ignored;
     std::filesystem::create_directories(file.parent_path(), ignored);
     sqlite3* raw = nullptr;
-    const int status = sqlite3_open_v2(
-        file.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-        nullptr);
+    const int status =
+        sqlite3_open_v2(file.c_str(), &raw,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
     database.reset(raw);
     if (status != SQLITE_OK) return give_up();
     sqlite3_busy_timeout(raw, kBusyTimeoutMs);
@@ -84,8 +84,7 @@ const std::string& ResultCache::problem() const { return impl_->problem; }
 
 std::optional<Value> ResultCache::find(const Hash256& key, std::int64_t ttl_ms) {
   if (!impl_->open()) return std::nullopt;
-  Statement select =
-      impl_->prepare("select output from result where key = ? and created_ns >= ?");
+  Statement select = impl_->prepare("select output from result where key = ? and created_ns >= ?");
   if (!select) return std::nullopt;
   Impl::bind_key(select.get(), key);
   const std::int64_t oldest = ttl_ms == 0 ? 0 : impl_->clock.wall_ns() - ttl_ms * kNsPerMs;

@@ -1,7 +1,7 @@
 // ResultCache: outputs of steps that ask for `cache`, kept between runs in one SQLite file in the
-// cache folder. Keys are result keys together with the hash of the model's file. A cache that cannot
-// be opened, read or written is a cache that misses; it never fails a run. The run's thread only;
-// other processes may use the same file.
+// cache folder. Keys are result keys together with the hash of the model's file. A cache that
+// cannot be opened, read or written is a cache that misses; it never fails a run. The run's thread
+// only; other processes may use the same file.
 #pragma once
 
 #include <cstdint>

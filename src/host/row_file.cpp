@@ -25,7 +25,8 @@ Result<Value> parse_json_lines(std::string_view text) {
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     auto row = parse_json(one);
-    if (!row) return fail(row.error().code(), fmt::format("line {}: {}", line, row.error().message()));
+    if (!row)
+      return fail(row.error().code(), fmt::format("line {}: {}", line, row.error().message()));
     rows.push_back(std::move(*row));
   }
   return Value::array(std::move(rows));
@@ -118,9 +119,9 @@ Result<Value> parse_csv(std::string_view text, char separator) {
     if (!cells) return std::unexpected(cells.error());
     if (cells->size() == 1 && cells->front().empty() && header->size() > 1) continue;  // blank line
     if (cells->size() != header->size()) {
-      return fail(ErrorCode::kParamInvalid, fmt::format("line {}: {} cells, the header has {}",
-                                                        reader.line(), cells->size(),
-                                                        header->size()));
+      return fail(ErrorCode::kParamInvalid,
+                  fmt::format("line {}: {} cells, the header has {}", reader.line(), cells->size(),
+                              header->size()));
     }
     std::vector<Value::Member> members;
     for (std::size_t i = 0; i < cells->size(); ++i) {

@@ -36,7 +36,8 @@ constexpr std::size_t kBlockingThreads = 8;
 bool has_code(const Plan& plan) {
   for (const Step& step : plan.steps) {
     const bool may_produce_code =
-        step.limits && std::ranges::find(step.limits->operators, "code") != step.limits->operators.end();
+        step.limits &&
+        std::ranges::find(step.limits->operators, "code") != step.limits->operators.end();
     if (step.op == OperatorKind::kCode || may_produce_code) return true;
   }
   return std::ranges::any_of(plan.plans, [](const auto& inner) {
@@ -48,17 +49,25 @@ class LiveRun final : public TraceSink {
  public:
   LiveRun(const RunRequest& request, const RunSettings& settings, RunObserver& observer,
           TempDir& temp)
-      : request_(request), settings_(settings), observer_(observer), temp_(temp),
-        pool_(kBlockingThreads), environment_(make_environment()),
+      : request_(request),
+        settings_(settings),
+        observer_(observer),
+        temp_(temp),
+        pool_(kBlockingThreads),
+        environment_(make_environment()),
         resources_({settings.models, settings.threads}, environment_),
         cache_(settings.cache_dir / "results.sqlite", system_clock()),
         values_({.memory_bytes = settings.memory_bytes, .directory = temp.path()}),
-        signals_(io_), ticker_(io_) {
+        signals_(io_),
+        ticker_(io_) {
     report_.run_id = [] {
       Random random(system_seed());
       return make_run_id(system_clock().wall_ns(), random);
     }();
   }
+
+  // The observer outlives the secrets' keeper.
+  ~LiveRun() override { observer_.use_redactor(nullptr); }
 
   std::expected<RunReport, RunRefused> run() {
     observer_.use_redactor(&resources_.redactor());
@@ -69,7 +78,6 @@ class LiveRun final : public TraceSink {
     open_all();
     io_.run();
     close();
-    observer_.use_redactor(nullptr);
     if (refused_) return std::unexpected(std::move(*refused_));
     report_.summary = summary_.summary();
     report_.memory = values_.stats();

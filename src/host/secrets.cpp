@@ -54,7 +54,9 @@ class Resolver {
   Result<Value> secret(std::string text, const std::string& where) {
     while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
     auto value = Value::from_utf8(text);
-    if (!value) return fail(ErrorCode::kSettingInvalid, fmt::format("{}{}: the secret is not UTF-8 text", owner_, where));
+    if (!value)
+      return fail(ErrorCode::kSettingInvalid,
+                  fmt::format("{}{}: the secret is not UTF-8 text", owner_, where));
     redactor_.learn(text);
     return value->with_labels({.secret = true});
   }
@@ -68,10 +70,11 @@ class Resolver {
       text = found;
     }
     if (!text) {
-      return fail(ErrorCode::kSettingInvalid,
-                  fmt::format("{}{} needs the environment variable {}, which is not set; set it with: "
-                              "export {}=...",
-                              owner_, where, name, name));
+      return fail(
+          ErrorCode::kSettingInvalid,
+          fmt::format("{}{} needs the environment variable {}, which is not set; set it with: "
+                      "export {}=...",
+                      owner_, where, name, name));
     }
     return secret(std::move(*text), where);
   }

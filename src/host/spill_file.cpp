@@ -42,8 +42,8 @@ Result<std::uint64_t> SpillFile::append(std::string_view bytes) {
                              static_cast<off_t>(offset + written));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) {
-      return std::unexpected(system_error("cannot write to the spill file in " +
-                                          directory_.string()));
+      return std::unexpected(
+          system_error("cannot write to the spill file in " + directory_.string()));
     }
     written += static_cast<std::size_t>(count);
   }

@@ -146,8 +146,7 @@ Value SpillStore::keep(Value value) {
     impl_->make_resident(hash, found->second, value);
     impl_->shrink();
   }
-  return Value::blob_reference(hash, kSpilledMediaType, encoded.size())
-      .with_labels(value.labels());
+  return Value::blob_reference(hash, kSpilledMediaType, encoded.size()).with_labels(value.labels());
 }
 
 namespace {
@@ -186,8 +185,8 @@ struct Walk {
   }
   Value close() {
     if (!changed) return *container;
-    Value made = container->is_array() ? Value::array(std::move(items))
-                                       : Value::object(std::move(members));
+    Value made =
+        container->is_array() ? Value::array(std::move(items)) : Value::object(std::move(members));
     Labels labels = container->labels();
     if (container->secret_only_inside()) labels.secret = false;
     return made.with_labels(labels);

@@ -13,9 +13,9 @@
 namespace sluice {
 
 struct SpillOptions {
-  std::size_t large_bytes = 64 << 10;      // values above go by hash
-  std::size_t memory_bytes = 256ull << 20; // of large values held in memory
-  std::filesystem::path directory;         // where the spill file is made
+  std::size_t large_bytes = 64 << 10;       // values above go by hash
+  std::size_t memory_bytes = 256ull << 20;  // of large values held in memory
+  std::filesystem::path directory;          // where the spill file is made
 };
 
 struct SpillStats {

@@ -17,9 +17,10 @@ Result<TempDir> TempDir::make() {
   std::string pattern = (parent / "sluice-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr) {
     const ErrorCode code = errno == ENOSPC ? ErrorCode::kDiskFull : ErrorCode::kIo;
-    return fail(code, fmt::format("cannot make a folder for temporary files in {}: {}; name another "
-                                  "place with TMPDIR",
-                                  parent.string(), std::strerror(errno)));
+    return fail(code,
+                fmt::format("cannot make a folder for temporary files in {}: {}; name another "
+                            "place with TMPDIR",
+                            parent.string(), std::strerror(errno)));
   }
   return TempDir(pattern);
 }

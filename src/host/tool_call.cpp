@@ -18,8 +18,10 @@ bool lost_on_the_way(ErrorCode code) {
     case ErrorCode::kInterrupted:
     case ErrorCode::kToolDied:
     case ErrorCode::kHttpUnreachable:
-    case ErrorCode::kIo: return true;
-    default: return false;
+    case ErrorCode::kIo:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -28,8 +30,9 @@ bool lost_on_the_way(ErrorCode code) {
 std::optional<Error> check_output(const SchemaPtr& schema, const Value& output) {
   if (!schema || schema->valid(output)) return std::nullopt;
   auto violations = schema->validate(output);
-  return Error(ErrorCode::kOutputInvalid, fmt::format("the output does not fit its schema: {}; it is {}",
-                                                      describe(violations), preview(output)));
+  return Error(ErrorCode::kOutputInvalid,
+               fmt::format("the output does not fit its schema: {}; it is {}", describe(violations),
+                           preview(output)));
 }
 
 Result<ToolCall> make_tool_call(const StartCall& start, std::string_view tool,
@@ -37,8 +40,8 @@ Result<ToolCall> make_tool_call(const StartCall& start, std::string_view tool,
   const Value given = args.is_null() ? Value::object({}) : args;
   const std::string name = fmt::format("{}.{}", tool, spec.name);
   if (!given.is_object()) {
-    return fail(ErrorCode::kArgInvalid, fmt::format("{} takes a map of arguments, not {}", name,
-                                                    kind_name(given.kind())));
+    return fail(ErrorCode::kArgInvalid,
+                fmt::format("{} takes a map of arguments, not {}", name, kind_name(given.kind())));
   }
   if (spec.input && !spec.input->valid(given)) {
     auto violations = spec.input->validate(given);

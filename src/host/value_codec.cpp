@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -53,17 +54,30 @@ void put_node(std::string& out, const Value& value) {
   out.push_back(static_cast<char>(value.kind()));
   put_labels(out, value);
   switch (value.kind()) {
-    case Value::Kind::kNull: break;
-    case Value::Kind::kBool: out.push_back(value.as_bool() ? 1 : 0); break;
-    case Value::Kind::kInt: put_number(out, std::bit_cast<std::uint64_t>(value.as_int())); break;
+    case Value::Kind::kNull:
+      break;
+    case Value::Kind::kBool:
+      out.push_back(value.as_bool() ? 1 : 0);
+      break;
+    case Value::Kind::kInt:
+      put_number(out, std::bit_cast<std::uint64_t>(value.as_int()));
+      break;
     case Value::Kind::kDouble:
       put_number(out, std::bit_cast<std::uint64_t>(value.as_double()));
       break;
     case Value::Kind::kBigInt:
-    case Value::Kind::kString: put_text(out, value.as_string()); break;
-    case Value::Kind::kArray: put_number(out, value.items().size()); break;
-    case Value::Kind::kObject: put_number(out, value.members().size()); break;
-    case Value::Kind::kBlob: put_blob(out, value); break;
+    case Value::Kind::kString:
+      put_text(out, value.as_string());
+      break;
+    case Value::Kind::kArray:
+      put_number(out, value.items().size());
+      break;
+    case Value::Kind::kObject:
+      put_number(out, value.members().size());
+      break;
+    case Value::Kind::kBlob:
+      put_blob(out, value);
+      break;
     case Value::Kind::kVector: {
       auto floats = value.floats();
       put_number(out, floats.size());
@@ -203,6 +217,17 @@ class Decoder {
     return text ? *text : Value();
   }
 
+  Value take_big_integer() {
+    const std::string digits = take_text();
+    const std::size_t first = digits.starts_with('-') ? 1 : 0;
+    if (digits.size() == first ||
+        digits.find_first_not_of("0123456789", first) != std::string::npos) {
+      bad_ = true;
+      return {};
+    }
+    return Value::big_integer(digits);
+  }
+
   std::optional<Node> take_node() {
     auto kind = static_cast<Value::Kind>(take_byte());
     if (kind > Value::Kind::kVector) return std::nullopt;
@@ -223,14 +248,22 @@ class Decoder {
 
   Value take_scalar(Value::Kind kind) {
     switch (kind) {
-      case Value::Kind::kBool: return Value::boolean(take_byte() == 1);
-      case Value::Kind::kInt: return Value::integer(std::bit_cast<std::int64_t>(take_number()));
-      case Value::Kind::kDouble: return Value::number(std::bit_cast<double>(take_number()));
-      case Value::Kind::kBigInt: return Value::big_integer(take_text());
-      case Value::Kind::kString: return take_string();
-      case Value::Kind::kBlob: return take_blob();
-      case Value::Kind::kVector: return take_vector();
-      default: return {};
+      case Value::Kind::kBool:
+        return Value::boolean(take_byte() == 1);
+      case Value::Kind::kInt:
+        return Value::integer(std::bit_cast<std::int64_t>(take_number()));
+      case Value::Kind::kDouble:
+        return Value::number(std::bit_cast<double>(take_number()));
+      case Value::Kind::kBigInt:
+        return take_big_integer();
+      case Value::Kind::kString:
+        return take_string();
+      case Value::Kind::kBlob:
+        return take_blob();
+      case Value::Kind::kVector:
+        return take_vector();
+      default:
+        return {};
     }
   }
 

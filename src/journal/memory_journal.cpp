@@ -62,7 +62,8 @@ class MemoryJournal final : public Journal {
         return fail(ErrorCode::kJournal, "the journal has no run " + std::string(run_id));
       }
       const auto& log = found->second.records;
-      if (seq <= log.size()) copy.assign(log.begin() + static_cast<std::ptrdiff_t>(seq - 1), log.end());
+      if (seq <= log.size())
+        copy.assign(log.begin() + static_cast<std::ptrdiff_t>(seq - 1), log.end());
     }
     for (const auto& record : copy) {
       if (!visit(seq++, record)) break;

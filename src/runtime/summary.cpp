@@ -1,9 +1,12 @@
 #include "runtime/summary.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <string>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 namespace sluice {
 
@@ -18,15 +21,24 @@ struct SummaryFold::Impl {
   };
   std::map<std::pair<std::uint32_t, std::uint32_t>, FrameRow> open_frames;
 
+  using RowOrder = std::pair<std::uint32_t, std::uint32_t>;  // frame of first sight, step
+  std::vector<RowOrder> orders;                               // of summary.steps
+
+  // Rows stand in plan order, those of a sub-plan behind the plan that first called it.
   StepSummary& row(const TraceEvent& event) {
-    auto [found, added] = rows.try_emplace(event.step, summary.steps.size());
-    if (added) {
-      StepSummary step;
-      step.id = event.step->logical_ids.front();
-      step.operator_name = std::string(operator_name(event.step->logical.op));
-      summary.steps.push_back(std::move(step));
+    auto found = rows.find(event.step);
+    if (found != rows.end()) return summary.steps[found->second];
+    RowOrder order{event.call.task.frame, event.call.task.step};
+    auto place = std::upper_bound(orders.begin(), orders.end(), order) - orders.begin();
+    StepSummary step;
+    step.id = event.step->logical_ids.front();
+    step.operator_name = std::string(operator_name(event.step->logical.op));
+    if (place != static_cast<std::ptrdiff_t>(orders.size())) {
+      for (auto& [known, at] : rows) at += at >= static_cast<std::size_t>(place) ? 1 : 0;
     }
-    return summary.steps[found->second];
+    rows.emplace(event.step, static_cast<std::size_t>(place));
+    orders.insert(orders.begin() + place, order);
+    return *summary.steps.insert(summary.steps.begin() + place, std::move(step));
   }
 
   void items_known(const TraceEvent& event, StepSummary& step) {

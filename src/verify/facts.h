@@ -67,7 +67,7 @@ class PlanFacts {
   void sort();
   void find_skips();
   void find_types();
-  void bound_type(std::uint32_t step);
+  bool bound_type(std::uint32_t step);
   Type call_type(const Step& step) const;
   Type input_type(const ExprInput& input, const Step* reader) const;
   const NameResolver& base_resolver(Place place, ScopeFlags flags) const;

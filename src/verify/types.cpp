@@ -141,15 +141,16 @@ Type PlanFacts::call_type(const Step& step) const {
   return Type::any();
 }
 
-// Sets the size of a value step's type, and gives up on types that are too large.
-void PlanFacts::bound_type(std::uint32_t step) {
+// Sets the size of a value step's type; false for one that is too large, which is given up.
+bool PlanFacts::bound_type(std::uint32_t step) {
   StepFacts& facts = steps[step];
   for (const Reference& read : facts.reads) {
     facts.type_size += steps[index_of(read.step)].type_size;
   }
   body_of(plan.steps[step]).for_each_expr([&](const Binding&) { ++facts.type_size; });
-  if (plan.steps[step].op == OperatorKind::kValue && facts.type_size <= kMaxTypeSize) return;
+  if (plan.steps[step].op == OperatorKind::kValue && facts.type_size <= kMaxTypeSize) return true;
   facts.type_size = 1;
+  return plan.steps[step].op != OperatorKind::kValue;
 }
 
 void PlanFacts::find_types() {
@@ -157,9 +158,7 @@ void PlanFacts::find_types() {
   for (std::uint32_t i : order) {
     const Step& step = plan.steps[i];
     StepFacts& facts = steps[i];
-    bound_type(i);
-    bool too_large = step.op == OperatorKind::kValue && facts.type_size == 1;
-    facts.call = too_large ? Type::any() : call_type(step);
+    facts.call = bound_type(i) ? call_type(step) : Type::any();
     facts.slot = facts.call;
     if (step.on_error && step.on_error->kind == OnErrorRule::Kind::kValue) {
       facts.slot = join(facts.slot, type_of(step.on_error->value, body_place(i), &step));

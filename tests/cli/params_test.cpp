@@ -64,12 +64,15 @@ TEST_F(Params, RowsFindTheOneList) {
 }
 
 TEST_F(Params, SayWhatIsWrong) {
-  EXPECT_NE(collect({.values = {"name"}}).find("USAGE: --param takes NAME=VALUE"), std::string::npos);
+  EXPECT_NE(collect({.values = {"name"}}).find("USAGE: --param takes NAME=VALUE"),
+            std::string::npos);
   EXPECT_NE(collect({.values = {"=x"}}).find("USAGE"), std::string::npos);
-  EXPECT_NE(collect({.values = {"count=many"}}).find("PARAM_INVALID: parameter count takes integer"),
-            std::string::npos)
+  EXPECT_NE(
+      collect({.values = {"count=many"}}).find("PARAM_INVALID: parameter count takes integer"),
+      std::string::npos)
       << collect({.values = {"count=many"}});
-  EXPECT_NE(collect({.values = {"name=@/nonexistent/x"}}).find("FILE_UNREADABLE"), std::string::npos);
+  EXPECT_NE(collect({.values = {"name=@/nonexistent/x"}}).find("FILE_UNREADABLE"),
+            std::string::npos);
   EXPECT_NE(collect({.files = {dir.write("list.yaml", "- 1\n").string()}}).find("not a map"),
             std::string::npos);
   EXPECT_NE(collect({.files = {dir.write("bad.yaml", "a: [1\n").string()}}).find("bad.yaml:"),
@@ -80,9 +83,14 @@ TEST_F(Params, SayWhatIsWrong) {
 }
 
 TEST(ParseBytes, TakesWhatPeopleWrite) {
-  const std::pair<const char*, std::uint64_t> good[] = {
-      {"0", 0}, {"256", 256}, {"64k", 64 << 10}, {"256M", 256 << 20}, {"1.5G", 3ULL << 29},
-      {"2GiB", 2ULL << 30}, {"1KB", 1 << 10}, {"3T", 3ULL << 40}};
+  const std::pair<const char*, std::uint64_t> good[] = {{"0", 0},
+                                                        {"256", 256},
+                                                        {"64k", 64 << 10},
+                                                        {"256M", 256 << 20},
+                                                        {"1.5G", 3ULL << 29},
+                                                        {"2GiB", 2ULL << 30},
+                                                        {"1KB", 1 << 10},
+                                                        {"3T", 3ULL << 40}};
   for (const auto& [text, bytes] : good) {
     auto parsed = parse_bytes(text);
     ASSERT_TRUE(parsed.has_value()) << text;

@@ -22,6 +22,7 @@ struct ProgramInput {
 
 // "" when SLUICE_BIN is not set or no program: tests are skipped then.
 std::string program_path();
-ProgramResult run_program(const std::vector<std::string>& arguments, const ProgramInput& input = {});
+ProgramResult run_program(const std::vector<std::string>& arguments,
+                          const ProgramInput& input = {});
 
 }  // namespace sluice::cli

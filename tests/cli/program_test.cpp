@@ -1,9 +1,10 @@
 // The program from outside: what it prints, where, and its exit code.
+#include "tests/cli/program.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "data/json.h"
-#include "tests/cli/program.h"
 #include "tests/host/scratch_dir.h"
 
 namespace sluice::cli {
@@ -75,7 +76,8 @@ TEST_F(Program, GivesEventsAsJsonLines) {
 
 TEST_F(Program, ChecksWithFileLineAndColumn) {
   dir.write("good.yaml", kDouble);
-  dir.write("bad.yaml", "sluice: 1\nsteps:\n  a: {valeu: 1}\n  b: {value: \"{{ steps.q.output }}\"}\n");
+  dir.write("bad.yaml",
+            "sluice: 1\nsteps:\n  a: {valeu: 1}\n  b: {value: \"{{ steps.q.output }}\"}\n");
   auto good = run({"check", "good.yaml"});
   EXPECT_EQ(good.exit_code, 0) << good.out;
   EXPECT_THAT(good.out, HasSubstr("good, 1 step"));
@@ -107,13 +109,17 @@ class WrongInputs : public Program, public testing::WithParamInterface<WrongInpu
     dir.write("deep.yaml", "sluice: 1\nsteps: {a: {value: " + std::string(100'000, '[') + "}}\n");
     dir.write("folder/plan.yaml", kDouble);
     dir.write("plan.yaml", kDouble);
-    dir.write("llm.yaml", "sluice: 1\nsteps: {a: {llm: default, with: {prompt: hi}}}\n"
-                          "result: \"{{ steps.a.output }}\"\n");
+    dir.write("llm.yaml",
+              "sluice: 1\nsteps: {a: {llm: default, with: {prompt: hi}}}\n"
+              "result: \"{{ steps.a.output }}\"\n");
     dir.write("text.gguf", "not a model");
-    dir.write("param.yaml", "sluice: 1\nparams: {who: {type: string}}\nsteps: {a: {value: \"{{ params.who }}\"}}\n"
-                            "result: \"{{ steps.a.output }}\"\n");
-    dir.write("closed.yaml", "sluice: 1\ntools: {web: {kind: http, url: \"http://127.0.0.1:9\"}}\n"
-                             "steps: {a: {tool: web, retry: {attempts: 1}}}\nresult: \"{{ steps.a.output }}\"\n");
+    dir.write(
+        "param.yaml",
+        "sluice: 1\nparams: {who: {type: string}}\nsteps: {a: {value: \"{{ params.who }}\"}}\n"
+        "result: \"{{ steps.a.output }}\"\n");
+    dir.write("closed.yaml",
+              "sluice: 1\ntools: {web: {kind: http, url: \"http://127.0.0.1:9\"}}\n"
+              "steps: {a: {tool: web, retry: {attempts: 1}}}\nresult: \"{{ steps.a.output }}\"\n");
   }
 };
 
@@ -129,7 +135,8 @@ INSTANTIATE_TEST_SUITE_P(
         WrongInput{"nothing", {}, 3, "Examples:"},
         WrongInput{"misspelt_command", {"rnu", "plan.yaml"}, 3, "did you mean run?"},
         WrongInput{"plan_without_run", {"plan.yaml"}, 3, "did you mean: sluice run plan.yaml"},
-        WrongInput{"misspelt_option", {"run", "plan.yaml", "--prama", "n=1"}, 3, "did you mean --param"},
+        WrongInput{
+            "misspelt_option", {"run", "plan.yaml", "--prama", "n=1"}, 3, "did you mean --param"},
         WrongInput{"no_plan", {"run"}, 3, "PLAN is required"},
         WrongInput{"missing_file", {"run", "plam.yaml"}, 3, "did you mean plan.yaml?"},
         WrongInput{"directory", {"run", "folder"}, 3, "did you mean folder/plan.yaml?"},
@@ -140,12 +147,21 @@ INSTANTIATE_TEST_SUITE_P(
         WrongInput{"huge", {"run", "huge.yaml"}, 2, "PLAN_TOO_LARGE"},
         WrongInput{"deep", {"run", "deep.yaml"}, 2, "deep.yaml:2:"},
         WrongInput{"no_model", {"run", "llm.yaml"}, 1, "make demo"},
-        WrongInput{"model_is_text", {"run", "llm.yaml", "--model", "text.gguf"}, 1, "not a GGUF model file"},
-        WrongInput{"model_missing", {"run", "llm.yaml", "--model", "test.gguf"}, 1, "did you mean text.gguf?"},
-        WrongInput{"model_port_closed", {"run", "llm.yaml", "--model", "http://127.0.0.1:9/v1#m"}, 1,
+        WrongInput{"model_is_text",
+                   {"run", "llm.yaml", "--model", "text.gguf"},
+                   1,
+                   "not a GGUF model file"},
+        WrongInput{"model_missing",
+                   {"run", "llm.yaml", "--model", "test.gguf"},
+                   1,
+                   "did you mean text.gguf?"},
+        WrongInput{"model_port_closed",
+                   {"run", "llm.yaml", "--model", "http://127.0.0.1:9/v1#m"},
+                   1,
                    "MODEL_UNREACHABLE"},
         WrongInput{"tool_port_closed", {"run", "closed.yaml"}, 1, "127.0.0.1:9"},
-        WrongInput{"no_rights", {"run", "plan.yaml", "-o", "/proc/nowhere/out.json"}, 1, "cannot write"},
+        WrongInput{
+            "no_rights", {"run", "plan.yaml", "-o", "/proc/nowhere/out.json"}, 1, "cannot write"},
         WrongInput{"param_missing", {"run", "param.yaml"}, 2, "PARAM_MISSING"},
         WrongInput{"param_unknown", {"run", "param.yaml", "-p", "whoo=x"}, 2, "PARAM_UNKNOWN"},
         WrongInput{"param_type", {"run", "plan.yaml", "-p", "n=many"}, 2, "PARAM_INVALID"},
@@ -230,8 +246,10 @@ TEST_F(Program, ExplainsInFourFormats) {
 }
 
 TEST_F(Program, ListsToolsAndModels) {
-  dir.write("p.yaml", "sluice: 1\ntools: {db: {kind: sql}}\nsteps: {a: {tool: db.query, with: {sql: select 1}}}\n"
-                      "result: \"{{ steps.a.output }}\"\n");
+  dir.write(
+      "p.yaml",
+      "sluice: 1\ntools: {db: {kind: sql}}\nsteps: {a: {tool: db.query, with: {sql: select 1}}}\n"
+      "result: \"{{ steps.a.output }}\"\n");
   EXPECT_THAT(run({"tools"}).out, HasSubstr("query(sql, args?, tables?)"));
   auto tools = run({"tools", "p.yaml"});
   EXPECT_EQ(tools.exit_code, 0) << tools.err;

@@ -150,7 +150,8 @@ TEST(Report, TellsTheWholeChainAndWhatNext) {
   report.outcome.errors.push_back(
       Error(ErrorCode::kStepFailed, "step text[7] failed", {0, 4, 3})
           .with_cause(Error(ErrorCode::kToolFailed, "the tool said: no such table")));
-  report.summary.steps.push_back({.id = "text", .operator_name = "tool", .known = 9, .done = 8, .failed = 1});
+  report.summary.steps.push_back(
+      {.id = "text", .operator_name = "tool", .known = 9, .done = 8, .failed = 1});
   const std::string text = run_report_text(report, {"p.yaml", {"p.yaml"}, {}});
   for (const char* part : {"run r1 failed", "p.yaml:4:3: error STEP_FAILED: step text[7] failed",
                            "because TOOL_FAILED: the tool said: no such table", "and 2 more failed",

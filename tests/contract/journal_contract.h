@@ -84,9 +84,8 @@ TEST_P(JournalContract, ReadsFromAPointOnAndStopsWhenTold) {
   EXPECT_EQ(read_all("run_a", 3), (Read{{3, "three"}, {4, "four"}}));
   EXPECT_TRUE(read_all("run_a", 5).empty());
   int seen = 0;
-  ASSERT_TRUE(journal->read("run_a", 1, [&](JournalSeq, const JournalRecord&) {
-    return ++seen < 2;
-  }));
+  ASSERT_TRUE(
+      journal->read("run_a", 1, [&](JournalSeq, const JournalRecord&) { return ++seen < 2; }));
   EXPECT_EQ(seen, 2);
 }
 

@@ -13,7 +13,7 @@ def result_of(done):
 
 def test_changes_of_the_shipped_sample(sluice, example):
     folder = example("changes")
-    out = result_of(sluice("run", folder / "changes.yaml", "--param", "count=3", "--param",
+    out = result_of(sluice("run", folder / "changes.yaml", "--param", "count=6", "--param",
                            "pattern=nowhere/*"))
     assert "carries no change logs" in out
     assert "40 packages" in out
@@ -22,7 +22,7 @@ def test_changes_of_the_shipped_sample(sluice, example):
     assert "another Debian 12" in report
     rows = sqlite3.connect(folder / "out/changes.db").execute(
         "select package, version, urgency, day, cve_count, cves, headline from change").fetchall()
-    assert len(rows) == 3
+    assert len(rows) == 6
     for package, version, urgency, day, cve_count, cves, _ in rows:
         entry = (ROOT / f"examples/changes/sample/{package}.changelog").read_text()
         assert entry.startswith(f"{package} ({version})")
@@ -30,7 +30,8 @@ def test_changes_of_the_shipped_sample(sluice, example):
         assert len(cves.split()) == cve_count
         assert all(cve in entry for cve in cves.split())
         assert f"| {package} | {version} | {urgency} | {day} |" in report
-    assert sum(1 for row in rows if row[6]) >= 2, "most entries get a headline"
+    # Some entries are nothing but CVE numbers, and then there is nothing to write a headline of.
+    assert sum(1 for row in rows if row[6]) >= 2
 
 
 def test_changes_of_this_machine(sluice, example):

@@ -126,13 +126,13 @@ def test_check_tools_models_version(sluice):
 
 
 def test_init_writes_a_plan_that_runs_and_never_overwrites(sluice):
-    first = sluice("init", "starter.yaml")
+    first = sluice("init", "starter")
     assert first.returncode == 0, first.stderr
-    assert sluice("check", "starter.yaml").returncode == 0
-    assert sluice("run", "starter.yaml").returncode == 0
-    before = (sluice.folder / "starter.yaml").read_text()
-    assert sluice("init", "starter.yaml").returncode != 0
-    assert (sluice.folder / "starter.yaml").read_text() == before
+    assert sluice("check", "starter/plan.yaml").returncode == 0
+    assert sluice("run", "starter/plan.yaml").returncode == 0
+    before = (sluice.folder / "starter/plan.yaml").read_text()
+    assert sluice("init", "starter").returncode != 0
+    assert (sluice.folder / "starter/plan.yaml").read_text() == before
 
 
 def test_shell_completion(sluice):

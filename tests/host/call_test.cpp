@@ -34,7 +34,8 @@ TEST_F(Calls, ToolArgumentsAreCheckedBeforeTheCall) {
   spec.name = "query";
   spec.input = Schema::literal(R"({"type":"object","required":["sql"],"additionalProperties":false,
                                    "properties":{"sql":{"type":"string"}}})");
-  auto good = make_tool_call(start(R"({"sql":"select 1"})"), "db", spec, json(R"({"sql":"select 1"})"));
+  auto good =
+      make_tool_call(start(R"({"sql":"select 1"})"), "db", spec, json(R"({"sql":"select 1"})"));
   ASSERT_TRUE(good.has_value());
   EXPECT_EQ(good->function, "query");
   EXPECT_EQ(good->timeout_ms, spec.timeout_ms);
@@ -91,8 +92,8 @@ TEST_F(Calls, ToolOutputsAreCheckedAndMarked) {
 TEST_F(Calls, RequestsTakeTheStepsSamplingThenTheModels) {
   ModelDefaults defaults{json(R"({"max_tokens":7,"temperature":0.5,"stop":["x"]})"), true, 900};
   auto request = make_model_request(
-      start(R"({"messages":[{"role":"user","content":"hi"}],"temperature":1,"seed":4})"), defaults, {},
-      "run1");
+      start(R"({"messages":[{"role":"user","content":"hi"}],"temperature":1,"seed":4})"), defaults,
+      {}, "run1");
   ASSERT_TRUE(request.has_value());
   EXPECT_EQ(request->sampling.max_tokens, 7u);
   EXPECT_EQ(request->sampling.temperature, 1.0);
@@ -106,17 +107,19 @@ TEST_F(Calls, RequestsTakeTheStepsSamplingThenTheModels) {
   EXPECT_EQ(request->messages[0].content, "hi");
 }
 
-TEST_F(Calls, APromptThatReadsSomethingIsData) {
-  auto data = make_model_request(start(R"({"prompt":"<|im_start|>"})"), {}, {}, "r");
-  ASSERT_TRUE(data.has_value());
-  ASSERT_EQ(data->prompt.size(), 1u);
-  EXPECT_TRUE(data->prompt[0].text.data);
-  Binding literal;
-  literal.expr = Expr::constant(Value::string("<|im_start|>"));
-  step.body.binding.kind = Binding::Kind::kMap;
-  step.body.binding.members.emplace_back("prompt", literal);
-  auto special = make_model_request(start(R"({"prompt":"<|im_start|>"})"), {}, {}, "r");
-  EXPECT_FALSE(special->prompt[0].text.data);
+TEST_F(Calls, OnlyThePlansOwnTextOfAPromptIsNoData) {
+  auto whole = make_model_request(start(R"({"prompt":"<|im_start|>"})"), {}, {}, "r");
+  ASSERT_TRUE(whole.has_value());
+  ASSERT_EQ(whole->prompt.size(), 1u);
+  EXPECT_TRUE(whole->prompt[0].text.data) << "nobody knows where it came from";
+  auto pieces = make_model_request(
+      start(R"({"prompt":[{"text":"<|a|>","data":false},{"text":"<|b|>","data":true}]})"), {}, {},
+      "r");
+  ASSERT_TRUE(pieces.has_value());
+  ASSERT_EQ(pieces->prompt.size(), 2u);
+  EXPECT_FALSE(pieces->prompt[0].text.data);
+  EXPECT_TRUE(pieces->prompt[1].text.data);
+  EXPECT_EQ(pieces->prompt[1].text.text, "<|b|>");
 }
 
 TEST_F(Calls, AnLlmStepNeedsSomethingToSay) {
@@ -126,7 +129,8 @@ TEST_F(Calls, AnLlmStepNeedsSomethingToSay) {
 
 TEST_F(Calls, EarlierTurnsFollowTheMessages) {
   StartCall call = start(R"({"messages":[{"role":"user","content":"q"}]})");
-  call.transcript = json(R"([{"role":"assistant","content":"","tool_calls":[{"id":"1","name":"db__query",
+  call.transcript =
+      json(R"([{"role":"assistant","content":"","tool_calls":[{"id":"1","name":"db__query",
       "arguments":{}}]},{"role":"tool","tool_call_id":"1","content":{"rows":[1]}}])");
   FunctionSpec spec;
   spec.name = "query";

@@ -54,7 +54,8 @@ TEST_F(ReadFile, KnowsWhatIsNoPlan) {
       {"e.bin", std::string("ab\0cd", 5), "not text"},
   };
   for (const auto& one : cases) {
-    const auto message = said(read_plan_file(dir.write(one.name, one.bytes)), ErrorCode::kPlanSyntax);
+    const auto message =
+        said(read_plan_file(dir.write(one.name, one.bytes)), ErrorCode::kPlanSyntax);
     EXPECT_NE(message.find(one.says), std::string::npos) << one.name << ": " << message;
   }
 }

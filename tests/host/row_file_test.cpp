@@ -29,13 +29,17 @@ INSTANTIATE_TEST_SUITE_P(
         GoodRows{"jsonl", RowFormat::kJsonLines, "{\"a\":1}\n\n{\"a\":2}", R"([{"a":1},{"a":2}])"},
         GoodRows{"jsonl_crlf", RowFormat::kJsonLines, "1\r\n2\r\n", "[1,2]"},
         GoodRows{"jsonl_empty", RowFormat::kJsonLines, "", "[]"},
-        GoodRows{"csv", RowFormat::kCsv, "a,b\n1,x\n2,y\n", R"([{"a":"1","b":"x"},{"a":"2","b":"y"}])"},
+        GoodRows{"csv", RowFormat::kCsv, "a,b\n1,x\n2,y\n",
+                 R"([{"a":"1","b":"x"},{"a":"2","b":"y"}])"},
         GoodRows{"csv_no_last_newline", RowFormat::kCsv, "a\n1", R"([{"a":"1"}])"},
         GoodRows{"csv_crlf", RowFormat::kCsv, "a,b\r\n1,2\r\n", R"([{"a":"1","b":"2"}])"},
         GoodRows{"csv_quotes", RowFormat::kCsv, "a,b\n\"x,\"\"y\"\"\nz\",2\n",
                  R"([{"a":"x,\"y\"\nz","b":"2"}])"},
         GoodRows{"csv_empty_cells", RowFormat::kCsv, "a,b\n,\n", R"([{"a":"","b":""}])"},
-        GoodRows{"csv_bom", RowFormat::kCsv, "\xEF\xBB\xBF" "a\n1\n", R"([{"a":"1"}])"},
+        GoodRows{"csv_bom", RowFormat::kCsv,
+                 "\xEF\xBB\xBF"
+                 "a\n1\n",
+                 R"([{"a":"1"}])"},
         GoodRows{"csv_blank_line", RowFormat::kCsv, "a,b\n1,2\n\n3,4\n",
                  R"([{"a":"1","b":"2"},{"a":"3","b":"4"}])"},
         GoodRows{"csv_header_only", RowFormat::kCsv, "a,b\n", "[]"},
@@ -61,13 +65,14 @@ TEST_P(RowsThatDoNot, SayWhere) {
 
 INSTANTIATE_TEST_SUITE_P(
     Rows, RowsThatDoNot,
-    testing::Values(BadRows{"jsonl", RowFormat::kJsonLines, "{}\n{\"a\":}\n", "line 2"},
-                    BadRows{"cells", RowFormat::kCsv, "a,b\n1,2\n3\n", "line 3: 1 cells, the header has 2"},
-                    BadRows{"open_quote", RowFormat::kCsv, "a\n\"x\n", "line 2: a quoted cell is never"},
-                    BadRows{"after_quote", RowFormat::kCsv, "a\n\"x\"y\n", "after the closing quote"},
-                    BadRows{"twice", RowFormat::kCsv, "a,a\n", "two columns are called 'a'"},
-                    BadRows{"no_array", RowFormat::kJsonArray, "{}", "no JSON array"},
-                    BadRows{"bytes", RowFormat::kCsv, "a\nok\n\xff\n", "line 3 is not UTF-8"}),
+    testing::Values(
+        BadRows{"jsonl", RowFormat::kJsonLines, "{}\n{\"a\":}\n", "line 2"},
+        BadRows{"cells", RowFormat::kCsv, "a,b\n1,2\n3\n", "line 3: 1 cells, the header has 2"},
+        BadRows{"open_quote", RowFormat::kCsv, "a\n\"x\n", "line 2: a quoted cell is never"},
+        BadRows{"after_quote", RowFormat::kCsv, "a\n\"x\"y\n", "after the closing quote"},
+        BadRows{"twice", RowFormat::kCsv, "a,a\n", "two columns are called 'a'"},
+        BadRows{"no_array", RowFormat::kJsonArray, "{}", "no JSON array"},
+        BadRows{"bytes", RowFormat::kCsv, "a\nok\n\xff\n", "line 3 is not UTF-8"}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST(RowFile, KnowsTheFormatByName) {

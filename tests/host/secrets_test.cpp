@@ -25,13 +25,13 @@ class Secrets : public testing::Test {
 
 TEST_F(Secrets, ComeFromTheEnvironmentAndFiles) {
   dir.write("key.txt", "from-a-file\n");
-  auto settings = resolve(R"({"url":"u","key":{"env":"TOKEN"},"headers":{"X":{"file":"key.txt"}}})");
+  auto settings =
+      resolve(R"({"url":"u","key":{"env":"TOKEN"},"headers":{"X":{"file":"key.txt"}}})");
   ASSERT_TRUE(settings.has_value());
   EXPECT_EQ(settings->find("key")->as_string(), "tok-12345") << "the line's end is not part of it";
   EXPECT_TRUE(settings->find("key")->labels().secret);
   EXPECT_EQ(settings->find("headers")->find("X")->as_string(), "from-a-file");
-  EXPECT_EQ(to_json(*settings),
-            R"({"url":"u","key":"[secret]","headers":{"X":"[secret]"}})");
+  EXPECT_EQ(to_json(*settings), R"({"url":"u","key":"[secret]","headers":{"X":"[secret]"}})");
 }
 
 TEST_F(Secrets, SayWhatToSet) {

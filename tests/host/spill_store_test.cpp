@@ -105,7 +105,8 @@ TEST(SpillStore, GoesOnWithoutADisk) {
   SpillStore store({.large_bytes = 1 << 10, .memory_bytes = 1 << 12, .directory = "/nonexistent"});
   std::vector<Value> kept;
   for (int i = 0; i < 10; ++i) kept.push_back(store.keep(large(i, 5000)));
-  for (int i = 0; i < 10; ++i) EXPECT_EQ(*store.load(kept[static_cast<std::size_t>(i)]), large(i, 5000));
+  for (int i = 0; i < 10; ++i)
+    EXPECT_EQ(*store.load(kept[static_cast<std::size_t>(i)]), large(i, 5000));
 }
 
 TEST_F(SpillStoreTest, LeavesNoFileBehind) {

@@ -12,8 +12,8 @@ Value json(std::string_view text) { return *parse_json(text); }
 TEST(ValueCodec, GivesBackWhatItGot) {
   for (const char* text :
        {"null", "true", "false", "0", "-1", "9223372036854775807", "-9223372036854775808",
-        "123456789012345678901234567890", "1.5", "-0.0", "1e300", "\"\"", "\"a\\u00e9\\u4e2d\"", "[]",
-        "{}", "[1,[2,[3,[]]],{}]", R"({"z":1,"a":{"b":[null,true,"x"]},"m":[]})"}) {
+        "123456789012345678901234567890", "1.5", "-0.0", "1e300", "\"\"", "\"a\\u00e9\\u4e2d\"",
+        "[]", "{}", "[1,[2,[3,[]]],{}]", R"({"z":1,"a":{"b":[null,true,"x"]},"m":[]})"}) {
     const Value value = json(text);
     auto back = decode_value(encode_value(value));
     ASSERT_TRUE(back.has_value()) << text;

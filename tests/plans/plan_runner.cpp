@@ -78,8 +78,8 @@ Machine& machine() {
 // What failed by itself: below "a step failed" and "an input failed".
 const Error& root_of(const Error& error) {
   const Error* root = &error;
-  while (root->cause() != nullptr && (root->code() == ErrorCode::kStepFailed ||
-                                      root->code() == ErrorCode::kInputFailed)) {
+  while (root->cause() != nullptr &&
+         (root->code() == ErrorCode::kStepFailed || root->code() == ErrorCode::kInputFailed)) {
     root = root->cause();
   }
   return *root;

@@ -48,21 +48,20 @@ TEST_P(PlanTest, HoldsWhatTheFileSays) {
 }
 
 std::string test_name(const testing::TestParamInfo<PlanTest::ParamType>& info) {
-  std::string name = std::get<1>(info.param) + "_" +
-                     std::string(variation_name(std::get<0>(info.param)));
+  std::string name =
+      std::get<1>(info.param) + "_" + std::string(variation_name(std::get<0>(info.param)));
   for (char& c : name) {
     if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
   }
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, PlanTest,
-                         testing::Combine(testing::Values(Variation::kAsWritten,
-                                                          Variation::kOneWorker,
-                                                          Variation::kThroughYaml,
-                                                          Variation::kThroughJson),
-                                          testing::ValuesIn(test_files())),
-                         test_name);
+INSTANTIATE_TEST_SUITE_P(
+    Files, PlanTest,
+    testing::Combine(testing::Values(Variation::kAsWritten, Variation::kOneWorker,
+                                     Variation::kThroughYaml, Variation::kThroughJson),
+                     testing::ValuesIn(test_files())),
+    test_name);
 
 TEST(PlanTestFiles, ThereAreEnough) { EXPECT_GE(test_files().size(), 120U); }
 

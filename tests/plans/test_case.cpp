@@ -5,9 +5,12 @@
 #include <sstream>
 #include <utility>
 
+#include "cli/plan_graph.h"
 #include "data/json.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+#include "plan/lower.h"
+#include "plan/tool_catalog.h"
 
 namespace sluice::plantest {
 namespace {
@@ -139,6 +142,8 @@ class CaseRunner {
       verify(block);
     } else if (block.keyword == "run") {
       run(block);
+    } else if (block.keyword == "explain") {
+      explain(block);
     } else if (block.keyword == "expect") {
       expect_file(block);
     }
@@ -219,15 +224,25 @@ class CaseRunner {
       return compare_text(block, got, report.error().to_string());
     }
     if (what == "params") {
-      return compare_text(block, without_positions(list_findings(report->param_findings,
-                                                                 Severity::kError, true)),
-                          "");
+      return compare_text(
+          block, without_positions(list_findings(report->param_findings, Severity::kError, true)),
+          "");
     }
     if (report->param_findings.has_errors()) {
       return complain(block, described(report->param_findings));
     }
     std::string steps = what == "steps" ? list_steps(*checked.plan, report->summary) : "";
     compare_run(block, *report, steps);
+  }
+
+  void explain(Block& block) {
+    Checked checked = check(text(), folder_->path());
+    if (!checked.plan || checked.findings.has_errors()) {
+      return complain(block, "the plan has errors:\n" + described(checked.findings));
+    }
+    auto physical = lower_plan(checked.plan, *catalog_of(*checked.plan));
+    if (!physical) return complain(block, physical.error().to_string());
+    compare_text(block, cli::graph_text(cli::graph_of(**physical), "plan.yaml", *checked.plan), "");
   }
 
   void compare_run(Block& block, const RunReport& report, const std::string& steps) {

@@ -27,11 +27,11 @@
 namespace sluice::plantest {
 
 struct Block {
-  std::string keyword;            // "plan", "run", ...
-  std::vector<std::string> words; // behind the keyword
-  std::string body;               // without comment lines where those are allowed
-  std::string comments;           // those, in order; kept by a rewrite
-  int line = 0;                   // of the `===` line, from 1
+  std::string keyword;             // "plan", "run", ...
+  std::vector<std::string> words;  // behind the keyword
+  std::string body;                // without comment lines where those are allowed
+  std::string comments;            // those, in order; kept by a rewrite
+  int line = 0;                    // of the `===` line, from 1
 };
 
 struct TestFile {

@@ -56,11 +56,8 @@ void RunMachine::finish_slot(Frame& frame, std::uint32_t step, std::uint32_t ite
   trace_task(kind, frame, task, &value, error.get());
   if (error) {
     if (status == SlotStatus::kFailed) note_failure(frame, task, *error);
+    if (status == SlotStatus::kInDoubt) note_doubt(frame, task, *error);
     relation.set_slot_error(item, std::move(*error));
-  }
-  for (Frame* above = &frame; status == SlotStatus::kInDoubt && above;
-       above = above->id == 0 ? nullptr : find_frame(above->parent.frame)) {
-    above->in_doubt = true;
   }
   if (path) frame.last_path = later_path(path, frame.last_path);
   std::uint32_t prefix_before = relation.prefix;
@@ -106,8 +103,7 @@ void RunMachine::finish_stream(Frame& frame, std::uint32_t step, SlotStatus stat
   }
   if (status == SlotStatus::kInDoubt) {
     trace_task(TraceKind::kTaskInDoubt, frame, {frame.id, step, kNoIndex}, nullptr, error.get());
-    frame.in_doubt = true;
-    return;
+    return note_doubt(frame, {frame.id, step, kNoIndex}, *error);
   }
   grow(frame, step, relation.known, true);
 }
@@ -194,8 +190,9 @@ void RunMachine::note_failure(Frame& frame, const TaskRef& task, const Error& er
   ++failed_tasks_;
   frame.failed = true;
   if (error.code() == ErrorCode::kBudgetSpent) budget_hit_ = true;
-  // What merely follows from another failure is not listed beside it.
-  if (error.code() == ErrorCode::kInputFailed) return;
+  // What merely follows from another failure is not listed beside it. Without a cause it follows
+  // from a skipped input that the join does not forgive.
+  if (error.code() == ErrorCode::kInputFailed && error.cause() != nullptr) return;
   std::string name = task_id(task);
   if (!frame.first_error) {
     frame.first_error = std::make_unique<Error>(
@@ -208,6 +205,21 @@ void RunMachine::note_failure(Frame& frame, const TaskRef& task, const Error& er
                             frame.plan->steps[task.step].logical.pos)
                           .with_cause(error));
   }
+}
+
+// A task without an answer: no frame above it can tell its result any more.
+void RunMachine::note_doubt(Frame& frame, const TaskRef& task, const Error& error) {
+  for (Frame* above = &frame; above;
+       above = above->id == 0 ? nullptr : find_frame(above->parent.frame)) {
+    above->in_doubt = true;
+  }
+  if (errors_.size() >= kErrorsKept) return;
+  Error doubt(ErrorCode::kInDoubt, fmt::format("step {} may or may not have happened",
+                                               task_id(task)),
+              frame.plan->steps[task.step].logical.pos);
+  // The code says it already; what comes below is why.
+  const Error* why = error.code() == ErrorCode::kInDoubt ? error.cause() : &error;
+  errors_.push_back(why ? doubt.with_cause(*why) : doubt);
 }
 
 void RunMachine::trace_task(TraceKind kind, const Frame& frame, const TaskRef& task,

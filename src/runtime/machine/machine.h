@@ -159,6 +159,7 @@ class RunMachine {
   void give_credit(Frame& frame, std::uint32_t step);
   void resume_stream(Frame& frame, std::uint32_t step);
   void note_failure(Frame& frame, const TaskRef& task, const Error& error);
+  void note_doubt(Frame& frame, const TaskRef& task, const Error& error);
 
   // ---- small things ----
   Frame* find_frame(std::uint32_t id);

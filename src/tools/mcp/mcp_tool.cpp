@@ -77,8 +77,9 @@ class McpTool final : public Tool {
     if (failures_ <= 1) return start_server();
     std::int64_t wait_ms = std::min(kMaxBackoffMs, kFirstBackoffMs << std::min(failures_ - 2, 16));
     backoff_timer_.expires_after(std::chrono::milliseconds(wait_ms));
-    backoff_timer_.async_wait([this](boost::system::error_code failed) {
-      if (!failed) start_server();
+    // Through the poster: the timer may have fired already when the tool goes.
+    backoff_timer_.async_wait([this, post = calls_.poster()](boost::system::error_code failed) {
+      if (!failed) post([this] { start_server(); });
     });
   }
 

@@ -205,8 +205,10 @@ def call(units, channel, writer, request):
     function = getattr(module, name, None)
     if not callable(function):
         raise NameError(f"there is no function {name}; define it with def {name}(...)")
-    if request.get("key"):
+    if request["key"]:
         os.environ["SLUICE_KEY"] = request["key"]
+    else:
+        os.environ.pop("SLUICE_KEY", None)
     limit = request["limit"]
     result = settle(function(**request["args"]))
     if isinstance(result, types.GeneratorType):

@@ -42,6 +42,10 @@ int authorize_query(void*, int action, const char* first, const char* second, co
                      (second == nullptr || first != std::string_view("user_version"))
                  ? SQLITE_OK
                  : SQLITE_DENY;
+    case SQLITE_UPDATE:
+      // Asked when a table of SQLite's own (pragma_table_info) is declared; nothing is written, as
+      // the statement must be a reading one and the database is in defensive mode.
+      return first == std::string_view("sqlite_master") ? SQLITE_OK : SQLITE_DENY;
     default:
       return SQLITE_DENY;
   }
