@@ -131,8 +131,8 @@ bool Lane::cancel(RequestId id) {
   if (found == waiting_.end()) return false;
   auto request = std::move(*found);
   waiting_.erase(found);
-  request->end(std::unexpected(cancelled));
   on_ended_(id);
+  request->end(std::unexpected(cancelled));
   return true;
 }
 
@@ -141,8 +141,8 @@ void Lane::end_all(const Error& error) {
   auto waiting = std::move(waiting_);
   waiting_.clear();
   for (auto& request : waiting) {
-    request->end(std::unexpected(error));
     on_ended_(request->view().id);
+    request->end(std::unexpected(error));
   }
 }
 
@@ -164,8 +164,8 @@ void Lane::expire(SteadyNs now_ns) {
                                                  std::make_move_iterator(waiting_.end()));
   waiting_.erase(first, waiting_.end());
   for (auto& request : ended) {
-    request->end(timeout(*request));
     on_ended_(request->view().id);
+    request->end(timeout(*request));
   }
 }
 
@@ -355,8 +355,8 @@ void Lane::finish(std::size_t at, Result<ModelReply> result) {
   Running running = std::move(running_[at]);
   running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(at));
   retire(running, result.has_value());
-  running.request->end(std::move(result));
   on_ended_(running.request->view().id);
+  running.request->end(std::move(result));
 }
 
 // Keeps the prompt's cells for a request that begins the same way, or frees all.

@@ -42,7 +42,7 @@ struct EngineCounters {
 
 class Lane {
  public:
-  // Told the id of every request that ended, after its callback.
+  // Told the id of every request that ended, before its callback.
   using OnEnded = std::function<void(RequestId)>;
 
   static Result<std::unique_ptr<Lane>> open(llama_model* model, const Vocabulary& vocabulary,

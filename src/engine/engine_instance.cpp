@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <limits>
+#include <utility>
+
 #include "base/log.h"
 
 namespace sluice {
@@ -77,12 +81,14 @@ Result<std::size_t> EngineInstance::count_tokens(std::string_view text) {
 
 EngineStats EngineInstance::stats() const {
   std::lock_guard lock(mutex_);
+  auto open = static_cast<std::uint32_t>(open_.size());
+  std::uint32_t running = std::min(running_, open);
   return {.prefill_tokens = counters_.prefill_tokens,
           .shared_tokens = counters_.shared_tokens,
           .decode_tokens = counters_.decode_tokens,
           .batches = counters_.batches,
-          .running = running_,
-          .waiting = static_cast<std::uint32_t>(open_.size()) - running_};
+          .running = running,
+          .waiting = open - running};
 }
 
 void EngineInstance::ended(RequestId id) {
@@ -92,8 +98,8 @@ void EngineInstance::ended(RequestId id) {
 }
 
 void EngineInstance::end_queued(RequestId id, Queued& queued, Error error) {
-  if (queued.callbacks.on_end) queued.callbacks.on_end(std::unexpected(std::move(error)));
   ended(id);
+  if (queued.callbacks.on_end) queued.callbacks.on_end(std::unexpected(std::move(error)));
 }
 
 void EngineInstance::prepare_one(RequestId id, Queued queued) {
@@ -167,8 +173,8 @@ void EngineInstance::place(std::unique_ptr<Generation> request) {
     (*found)->add(std::move(request));
     return;
   }
-  request->end(std::unexpected(found.error()));
   ended(request->view().id);
+  request->end(std::unexpected(found.error()));
 }
 
 // Waits for work; false when the instance stops.
@@ -204,8 +210,8 @@ void EngineInstance::decode_loop() {
   inbox_changed_.wait(lock, [&] { return preparing_done_; });  // nothing more arrives
   lock.unlock();
   for (auto& request : std::exchange(inbox_, {})) {
-    request->end(std::unexpected(shut_down()));
     ended(request->view().id);
+    request->end(std::unexpected(shut_down()));
   }
   if (shared_lane_) shared_lane_->end_all(shut_down());
   if (deterministic_lane_) deterministic_lane_->end_all(shut_down());

@@ -14,12 +14,8 @@ namespace sluice {
 struct SummaryFold::Impl {
   RunSummary summary;
   std::unordered_map<const PhysicalStep*, std::size_t> rows;
-  // Per step and frame: how many items the frame has told of, to add up what is known.
-  struct FrameRow {
-    std::uint64_t known = 0;
-    bool closed = false;
-  };
-  std::map<std::pair<std::uint32_t, std::uint32_t>, FrameRow> open_frames;
+  // Per frame and step: how many items it has told of so far, to add up what is known.
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint64_t> told_items;
 
   using RowOrder = std::pair<std::uint32_t, std::uint32_t>;  // frame of first sight, step
   std::vector<RowOrder> orders;                               // of summary.steps
@@ -41,13 +37,18 @@ struct SummaryFold::Impl {
     return *summary.steps.insert(summary.steps.begin() + place, std::move(step));
   }
 
+  // Adds what is new; only frames that will hear more are remembered.
   void items_known(const TraceEvent& event, StepSummary& step) {
     auto key = std::pair(event.call.task.frame, event.call.task.step);
-    FrameRow& frame = open_frames[key];
-    step.known += event.count - std::min(frame.known, event.count);
-    frame.known = event.count;
+    auto told = told_items.find(key);
+    std::uint64_t before = told == told_items.end() ? 0 : told->second;
+    step.known += event.count - std::min(before, event.count);
     step.closed = event.closed;
-    if (event.closed) open_frames.erase(key);
+    if (!event.closed) {
+      told_items.insert_or_assign(key, event.count);
+    } else if (told != told_items.end()) {
+      told_items.erase(told);
+    }
   }
 
   void call_ended(const TraceEvent& event, StepSummary& step) {

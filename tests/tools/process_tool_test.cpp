@@ -212,7 +212,9 @@ TEST(LineSplitter, FindsLinesAcrossAnyCut) {
 }
 
 TEST(Text, OneLineIsFitForMessages) {
-  EXPECT_EQ(one_line("  a\nb\x01""c \n"), "a b c");
+  EXPECT_EQ(one_line("  a\nb\x01"
+                     "c \n"),
+            "a b c");
   EXPECT_EQ(one_line("a\xFFz"), "a\uFFFDz");
   EXPECT_EQ(one_line("0123456789", 4), "...6789");
   EXPECT_EQ(one_line("ääää", 3), "...ä");
