@@ -57,6 +57,7 @@ def main():
     if "--long" in arguments:
         arguments.remove("--long")
         environment["SLUICE_TEST_LONG"] = "1"
+        environment.setdefault("SLUICE_FUZZ_SECONDS", "30")
     results = build / "test-results"
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir(parents=True)

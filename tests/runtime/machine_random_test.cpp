@@ -13,7 +13,8 @@ namespace {
 
 std::uint64_t seeds() {
   const char* text = std::getenv("SLUICE_SEEDS");
-  return text ? std::strtoull(text, nullptr, 10) : 10'000;
+  if (text) return std::strtoull(text, nullptr, 10);
+  return std::getenv("SLUICE_TEST_LONG") ? 400'000 : 10'000;
 }
 
 std::string first_lines(const WorldReport& report) {
