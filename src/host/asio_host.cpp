@@ -199,6 +199,8 @@ struct AsioHost::Impl : std::enable_shared_from_this<Impl> {
             const Value& args, SchemaPtr output) {
     auto request = make_tool_call(call->start, name, spec, args);
     if (!request) return end_failed(call, request.error());
+    // Its schema is that of one item, whether the items come one by one or together.
+    if (spec.streams) call->item_schema = std::exchange(output, nullptr);
     go(call, tool, std::move(*request), std::move(output), spec.effect);
   }
 
@@ -226,6 +228,11 @@ struct AsioHost::Impl : std::enable_shared_from_this<Impl> {
                         output = std::move(output)](std::expected<ToolReply, ToolFailure> reply) {
       auto self = weak.lock();
       if (!self) return;
+      if (reply) {
+        if (auto misfit = check_items(call->item_schema, reply->output)) {
+          return self->end_failed(call, *misfit);
+        }
+      }
       // The items were the output of a stream.
       const bool has_output = !streaming || (reply && !reply->output.is_null());
       self->end(call, tool_outcome(has_output ? output : nullptr, effect, std::move(reply)));
@@ -237,10 +244,19 @@ struct AsioHost::Impl : std::enable_shared_from_this<Impl> {
   // False: the call pauses until its consumers have room.
   bool item(const HostCallPtr& call, Value value) {
     if (call->ended) return true;
+    if (auto misfit = check_output(call->item_schema, value)) {
+      later([call](Impl& self) { self.cancel_tool(*call); });
+      end_failed(call, *misfit);
+      return true;
+    }
     if (call->credit > 0) --call->credit;
     deliver({0, ItemEmitted{call->start.call, value.with_labels({.untrusted = true})}});
     call->paused = call->credit == 0;
     return !call->paused;
+  }
+
+  void cancel_tool(const HostCall& call) {
+    if (call.tool != nullptr) call.tool->cancel(call.tool_call);
   }
 
   void begin_model(const HostCallPtr& call) {
@@ -328,7 +344,7 @@ void AsioHost::cancel(const CallRef& ref) {
   if (found == impl_->calls.end() || found->second->ended) return;
   HostCall& call = *found->second;
   if (call.model != nullptr) call.model->cancel(call.request);
-  if (call.tool != nullptr) call.tool->cancel(call.tool_call);
+  impl_->cancel_tool(call);
 }
 
 void AsioHost::resume(const CallRef& ref) {

@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "data/hash.h"
+#include "data/schema.h"
 #include "host/plan_scope.h"
 #include "runtime/effect.h"
 #include "schedule/model_instance.h"
@@ -37,6 +38,7 @@ struct HostCall {
   bool ended = false;                    // its end is on the way to the inbox
   std::uint32_t credit = kStreamCredit;  // items before it pauses
   bool paused = false;
+  SchemaPtr item_schema;             // of each item of a streaming function
   std::optional<Hash256> cache_key;  // where its output is to be kept
 };
 using HostCallPtr = std::shared_ptr<HostCall>;

@@ -35,6 +35,17 @@ std::optional<Error> check_output(const SchemaPtr& schema, const Value& output) 
                            preview(output)));
 }
 
+std::optional<Error> check_items(const SchemaPtr& schema, const Value& output) {
+  if (!schema || !output.is_array()) return std::nullopt;
+  for (std::size_t index = 0; index < output.items().size(); ++index) {
+    auto misfit = check_output(schema, output.items()[index]);
+    if (!misfit) continue;
+    return Error(ErrorCode::kOutputInvalid, fmt::format("item {} does not fit", index))
+        .with_cause(*misfit);
+  }
+  return std::nullopt;
+}
+
 Result<ToolCall> make_tool_call(const StartCall& start, std::string_view tool,
                                 const FunctionSpec& spec, const Value& args) {
   const Value given = args.is_null() ? Value::object({}) : args;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <expected>
+#include <optional>
 #include <string_view>
 
 #include "host/call_outcome.h"
@@ -19,5 +20,8 @@ Result<ToolCall> make_tool_call(const StartCall& start, std::string_view tool,
 // of time, cancelled, its tool dead or out of reach) is in doubt.
 CallOutcome tool_outcome(const SchemaPtr& output, Effect effect,
                          std::expected<ToolReply, ToolFailure> reply);
+// Checks the whole output of a streaming function, whose schema (null: everything fits) is that of
+// one item: kOutputInvalid.
+std::optional<Error> check_items(const SchemaPtr& schema, const Value& output);
 
 }  // namespace sluice

@@ -65,6 +65,18 @@ Result<std::vector<std::string>> setting_command(const ToolSettings& settings) {
   return argv;
 }
 
+Result<ChildOptions> setting_program(const ToolSettings& settings) {
+  ChildOptions program;
+  auto argv = setting_command(settings);
+  if (!argv) return std::unexpected(argv.error());
+  program.argv = std::move(*argv);
+  program.work_dir = setting_path(settings, "cwd", ".");
+  auto variables = setting_pairs(settings.values, "env");
+  if (!variables) return std::unexpected(variables.error());
+  program.environment = std::move(*variables);
+  return program;
+}
+
 std::string argument_text(const Value& value) {
   if (value.is_string()) return std::string(value.as_string());
   return to_json(value, {.redact_secrets = false});

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "data/value.h"
 #include "plan/tool_spec.h"
+#include "tools/child.h"
 #include "tools/tool.h"
 
 namespace sluice {
@@ -34,6 +35,8 @@ Result<std::vector<std::pair<std::string, std::string>>> setting_pairs(const Val
 // `command`: a program alone or a list that begins with it; there is no shell. A relative path to
 // a program starts at the plan's folder. kSettingInvalid.
 Result<std::vector<std::string>> setting_command(const ToolSettings& settings);
+// The program that `command`, `cwd` and `env` describe.
+Result<ChildOptions> setting_program(const ToolSettings& settings);
 // A scalar or anything else as the text that goes into an argument: strings as they are, the rest
 // as JSON.
 std::string argument_text(const Value& value);

@@ -184,15 +184,9 @@ class McpTool final : public Tool {
 }  // namespace
 
 Result<std::unique_ptr<Tool>> open_mcp_tool(const ToolSettings& settings) {
-  ChildOptions program;
-  auto argv = setting_command(settings);
-  if (!argv) return std::unexpected(argv.error());
-  program.argv = std::move(*argv);
-  program.work_dir = setting_path(settings, "cwd", ".");
-  auto variables = setting_pairs(settings.values, "env");
-  if (!variables) return std::unexpected(variables.error());
-  program.environment = std::move(*variables);
-  return std::make_unique<McpTool>(settings, std::move(program));
+  auto program = setting_program(settings);
+  if (!program) return std::unexpected(program.error());
+  return std::make_unique<McpTool>(settings, std::move(*program));
 }
 
 }  // namespace sluice

@@ -271,14 +271,8 @@ class ProcessTool final : public Tool {
 }  // namespace
 
 Result<std::unique_ptr<Tool>> open_process_tool(const ToolSettings& settings) {
-  ChildOptions program;
-  auto argv = setting_command(settings);
-  if (!argv) return std::unexpected(argv.error());
-  program.argv = std::move(*argv);
-  program.work_dir = setting_path(settings, "cwd", ".");
-  auto variables = setting_pairs(settings.values, "env");
-  if (!variables) return std::unexpected(variables.error());
-  program.environment = std::move(*variables);
+  auto program = setting_program(settings);
+  if (!program) return std::unexpected(program.error());
 
   std::string form = setting_text(settings.values, "stdout", "json");
   if (form != "json" && form != "text" && form != "lines") {
@@ -288,7 +282,7 @@ Result<std::unique_ptr<Tool>> open_process_tool(const ToolSettings& settings) {
   auto parsed = form == "lines"  ? OutputForm::kLines
                 : form == "text" ? OutputForm::kText
                                  : OutputForm::kJson;
-  return std::make_unique<ProcessTool>(settings, std::move(program), parsed);
+  return std::make_unique<ProcessTool>(settings, std::move(*program), parsed);
 }
 
 }  // namespace sluice
