@@ -46,9 +46,9 @@ using HostCallPtr = std::shared_ptr<HostCall>;
 struct CallRefHash {
   std::size_t operator()(const CallRef& ref) const {
     std::uint64_t a = (std::uint64_t{ref.task.frame} << 32) | ref.task.step;
-    std::uint64_t b =
-        (std::uint64_t{ref.task.item} << 32) | (std::uint64_t{ref.round} << 16) | ref.attempt;
-    std::uint64_t c = (std::uint64_t{ref.turn} << 16) | ref.call;
+    std::uint64_t b = (std::uint64_t{ref.task.item} << 32) | ref.round;
+    std::uint64_t c = (std::uint64_t{ref.attempt} << 32) | (std::uint64_t{ref.turn} << 16) |
+                      ref.call;
     std::uint64_t mixed = (a * 0x9E3779B97F4A7C15ULL) ^ (b * 0xC2B2AE3D27D4EB4FULL) ^ c;
     return static_cast<std::size_t>(mixed ^ (mixed >> 29));
   }

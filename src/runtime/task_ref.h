@@ -20,8 +20,8 @@ struct TaskRef {
 // One try of one call of a task.
 struct CallRef {
   TaskRef task;
-  std::uint16_t round = 0;    // of `repeat`, from 1; 0 without repeat
-  std::uint16_t attempt = 1;  // of `retry`, from 1 in each round
+  std::uint32_t round = 0;    // of `repeat`, from 1; 0 without repeat
+  std::uint32_t attempt = 1;  // of `retry`, from 1 in each round
   std::uint16_t turn = 1;     // of an llm step with tools, from 1
   std::uint16_t call = 0;     // 0: the step's own call; k: the k-th tool call of this turn
   friend auto operator<=>(const CallRef&, const CallRef&) = default;

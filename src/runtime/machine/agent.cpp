@@ -9,6 +9,8 @@ namespace sluice {
 
 namespace {
 
+constexpr std::size_t kMostCallsInTurn = 128;
+
 Value tool_message(const Value& call, Value content) {
   const Value* id = call.find("id");
   const Value* name = call.find("name");
@@ -25,6 +27,12 @@ void RunMachine::begin_turn_tools(Frame& frame, Task& task, const ToolsWanted& w
   if (!wanted.calls.is_array() || wanted.calls.items().empty()) {
     return task_failed(frame, task,
                        Error(ErrorCode::kModelFailed, "the model asked for tools but named none"));
+  }
+  if (wanted.calls.items().size() > kMostCallsInTurn) {
+    return task_failed(frame, task,
+                       Error(ErrorCode::kModelFailed,
+                             fmt::format("the model asked for {} tools at once; {} are allowed",
+                                         wanted.calls.items().size(), kMostCallsInTurn)));
   }
   if (!task.agent) task.agent = std::make_unique<AgentState>();
   AgentState& agent = *task.agent;

@@ -29,8 +29,8 @@ struct AgentState {
 // A task with more to it than one evaluation: it has been bound and will call, repeat or fall back.
 struct Task {
   TaskRef ref;
-  std::uint16_t round = 0;
-  std::uint16_t attempt = 1;
+  std::uint32_t round = 0;
+  std::uint32_t attempt = 1;
   std::uint16_t turn = 1;
   std::uint16_t running_calls = 0;  // calls that have not ended
   bool slot_held = false;           // counts against the limits
