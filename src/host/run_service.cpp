@@ -183,6 +183,7 @@ class LiveRun final : public TraceSink {
   void close() {
     boost::system::error_code ignored;
     signals_.cancel(ignored);
+    signals_.clear(ignored);
     if (!cache_.problem().empty()) observer_.on_notice(cache_.problem());
     loop_.reset();
     host_.reset();

@@ -258,8 +258,17 @@ Result<Value> Binder::read(const Source& source, std::uint32_t index) {
     arrays = true;
   } else {
     const StepInput& input = source.step->inputs[index];
-    value = input.source == InputSource::kEdge ? read_edge(source, input)
-                                               : source.state.input(source.task, input);
+    if (input.source == InputSource::kEdge) {
+      value = read_edge(source, input);
+    } else if (input.source == InputSource::kItem &&
+               source.state.item_fill(source.task) != EdgeFill::kNone) {
+      StepInput slot;
+      slot.source = InputSource::kEdge;
+      slot.edge = source.step->items_edge;
+      value = read_edge(source, slot);
+    } else {
+      value = source.state.input(source.task, input);
+    }
     arrays = source.state.has_spilled(source.task, input);
   }
   if (!value) return value;

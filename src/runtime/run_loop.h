@@ -35,7 +35,7 @@ class RunLoop final : public EventInbox {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace sluice

@@ -20,6 +20,7 @@ bool RunState::ended() const { return machine_->ended(); }
 Result<Value> RunState::input(const TaskRef& task, const StepInput& input) const {
   return machine_->input(task, input);
 }
+EdgeFill RunState::item_fill(const TaskRef& task) const { return machine_->item_fill(task); }
 EdgeFill RunState::edge_fill(const TaskRef& task, std::uint32_t edge) const {
   return machine_->edge_fill(task, edge);
 }

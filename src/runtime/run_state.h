@@ -40,6 +40,7 @@ class RunState {
   bool ended() const;
   // For the binder: the value of an input of a task. Valid while the task is open.
   Result<Value> input(const TaskRef& task, const StepInput& input) const;
+  EdgeFill item_fill(const TaskRef& task) const;
   EdgeFill edge_fill(const TaskRef& task, std::uint32_t edge) const;
   // The edge's value where `fill` (an evaluated `{value: V}`) takes the place of what is missing.
   Value filled_input(const TaskRef& task, std::uint32_t edge, const Value& fill) const;

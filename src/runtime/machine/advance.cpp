@@ -120,17 +120,25 @@ void RunMachine::open_more(Frame& frame, std::uint32_t step) {
   while (relation.opened < relation.known && relation.opened < open_limit(frame, step)) {
     std::uint32_t item = relation.opened++;
     relation.set_status(item, SlotStatus::kWaiting);
-    if (frame.limits && ++frame.tasks_opened > frame.limits->tasks) {
+    if (over_task_limit(frame)) {
       finish_slot(frame, step, item, SlotStatus::kFailed, Value(),
-                  std::make_unique<Error>(
-                      ErrorCode::kBudgetSpent,
-                      fmt::format("the produced plan may have {} tasks", frame.limits->tasks)),
+                  std::make_unique<Error>(ErrorCode::kBudgetSpent,
+                                          "the produced plan may have no more tasks"),
                   nullptr);
-      budget_hit_ = true;
       continue;
     }
     advance(frame, step, item);
   }
+}
+
+// Counts one task against every produced plan that it is inside of.
+bool RunMachine::over_task_limit(Frame& frame) {
+  bool over = false;
+  for (Frame* above = &frame; above;
+       above = above->id == 0 ? nullptr : find_frame(above->parent.frame)) {
+    if (above->limits && ++above->tasks_opened > above->limits->tasks) over = true;
+  }
+  return over;
 }
 
 RunMachine::Joined RunMachine::join_edge(const Frame& frame, const PhysicalStep& step,
@@ -140,7 +148,9 @@ RunMachine::Joined RunMachine::join_edge(const Frame& frame, const PhysicalStep&
   bool skipped = relation.phase == RelationPhase::kSkipped;
   bool failed = relation.phase == RelationPhase::kFailed;
   const Error* cause = nullptr;
-  if (edge.mode == EdgeMode::kSlot && !skipped && !failed_whole(relation)) {
+  // What a stream gave before it broke off is as good as ever.
+  bool gone = failed_whole(relation) && item >= relation.known;
+  if (edge.mode == EdgeMode::kSlot && !skipped && !gone) {
     if (item >= relation.known) {
       if (!relation.closed) return {Ready::kNotYet, nullptr};
       return {Ready::kFail,

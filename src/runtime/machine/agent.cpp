@@ -11,6 +11,12 @@ namespace {
 
 constexpr std::size_t kMostCallsInTurn = 128;
 
+// A tool's words may be anything; the model gets text.
+Value error_text(const Error& error) {
+  Result<Value> text = Value::from_utf8("error: " + error.to_string());
+  return text ? *text : Value::string("error: " + std::string(error.name()));
+}
+
 Value tool_message(const Value& call, Value content) {
   const Value* id = call.find("id");
   const Value* name = call.find("name");
@@ -41,13 +47,20 @@ void RunMachine::begin_turn_tools(Frame& frame, Task& task, const ToolsWanted& w
   agent.results.assign(agent.calls.size(), Value());
   agent.pending = static_cast<std::uint32_t>(agent.calls.size());
   for (std::size_t index = 0; index < agent.calls.size(); ++index) {
+    if (const std::string spent = budget_words(frame, task.ref.step); !spent.empty()) {
+      // The next turn cannot start either; until then the model's wish stays unanswered.
+      agent.results[index] = tool_message(
+          agent.calls[index], Value::string(fmt::format("error: the budget is spent: {}", spent)));
+      --agent.pending;
+      continue;
+    }
     StartCall start;
     auto number = static_cast<std::uint16_t>(index + 1);
     start.call = call_ref(task, number);
     start.step = &frame.plan->steps[task.ref.step];
     start.wanted = agent.calls[index];
     start.args = task.args;
-    start.task_id = task_id(task.ref);
+    start.task_id = round_id(task);
     start.idempotency_key = call_key(start.task_id, task, number);
     ++task.running_calls;
     ++frame.running_calls;
@@ -56,6 +69,18 @@ void RunMachine::begin_turn_tools(Frame& frame, Task& task, const ToolsWanted& w
     trace_call(TraceKind::kCallStarted, frame, start.call, Usage{}, nullptr, false);
     emit(std::move(start));
   }
+  if (agent.pending == 0) next_turn(frame, task);
+}
+
+// Every tool has answered: the model goes on with what they said.
+void RunMachine::next_turn(Frame& frame, Task& task) {
+  AgentState& agent = *task.agent;
+  agent.transcript.insert(agent.transcript.end(), agent.results.begin(), agent.results.end());
+  task.path = std::make_shared<PathNode>(task_id(task.ref) + " (tools)", task.started_ns, now_,
+                                         std::move(task.path));
+  task.started_ns = now_;
+  ++task.turn;
+  make_ready(frame, task);
 }
 
 void RunMachine::tool_call_ended(Frame& frame, Task& task, const CallEnded& ended) {
@@ -74,29 +99,26 @@ void RunMachine::tool_call_ended(Frame& frame, Task& task, const CallEnded& ende
              failed ? &failed->error : nullptr, false);
   AgentState& agent = *task.agent;
   Value content = returned ? returned->output
-                  : failed ? Value::string(fmt::format("error: {}", failed->error.to_string()))
+                  : failed ? error_text(failed->error)
                            : Value::string("error: a tool cannot ask for tools");
   agent.results[index] = tool_message(agent.calls[index], std::move(content));
   --agent.pending;
   if (frame.dead || task.abandoned) {
+    if (failed && failed->doubt) note_doubt(frame, task.ref, failed->error);
     if (task.running_calls == 0) drop_task(frame, task);
     return;
   }
-  if (failed && failed->doubt) {
-    agent.pending = 0;
-    return end_task(frame, task, SlotStatus::kInDoubt, Value(),
-                    std::make_unique<Error>(
-                        Error(ErrorCode::kInDoubt,
-                              "a tool that the model called may or may not have happened")
-                            .with_cause(failed->error)));
+  if (failed && failed->doubt && !agent.doubt) {
+    agent.doubt = std::make_unique<Error>(
+        Error(ErrorCode::kInDoubt, "a tool that the model called may or may not have happened")
+            .with_cause(failed->error));
   }
-  if (agent.pending > 0 || stopping()) return;
-  agent.transcript.insert(agent.transcript.end(), agent.results.begin(), agent.results.end());
-  task.path = std::make_shared<PathNode>(task_id(task.ref) + " (tools)", task.started_ns, now_,
-                                         std::move(task.path));
-  task.started_ns = now_;
-  ++task.turn;
-  make_ready(frame, task);
+  if (agent.pending > 0) return;
+  if (agent.doubt) {
+    return end_task(frame, task, SlotStatus::kInDoubt, Value(), std::move(agent.doubt));
+  }
+  if (stopping()) return;
+  next_turn(frame, task);
 }
 
 }  // namespace sluice

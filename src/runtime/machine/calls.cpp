@@ -12,6 +12,14 @@ namespace sluice {
 
 namespace {
 
+constexpr double kLongestRetryAfterMs = 3'600'000;
+
+// Words of other programs may be anything.
+Value text_value(const std::string& text) {
+  Result<Value> value = Value::from_utf8(text);
+  return value ? *value : Value::string("an error whose words are not UTF-8");
+}
+
 bool retry_covers(const RetryRule& rule, const Error& error) {
   if (rule.on.empty()) return error.retryable();
   return std::any_of(rule.on.begin(), rule.on.end(), [&](const std::string& name) {
@@ -22,7 +30,7 @@ bool retry_covers(const RetryRule& rule, const Error& error) {
 Value error_as_value(const Error& error) {
   return Value::object({{"code", Value::string(error.name())},
                         {"class", Value::string(error_class_name(error.klass()))},
-                        {"message", Value::string(error.to_string())}});
+                        {"message", text_value(error.to_string())}});
 }
 
 }  // namespace
@@ -46,6 +54,7 @@ void RunMachine::on_call_ended(const CallEnded& ended) {
   release_slot(*frame, *task);
   paused_streams_.erase({task->ref.frame, task->ref.step});
   if (frame->dead || task->abandoned) {
+    if (failed && failed->doubt) note_doubt(*frame, task->ref, failed->error);
     if (task->running_calls == 0) drop_task(*frame, *task);
     return;
   }
@@ -121,7 +130,8 @@ bool RunMachine::schedule_retry(Frame& frame, Task& task, const Error& error) {
   delay_ms = std::min(delay_ms, static_cast<double>(rule.max_delay_ms));
   delay_ms *= 1.0 + rule.jitter * (2.0 * random_.unit() - 1.0);
   if (error.retry_after_ms()) {
-    delay_ms = std::max(delay_ms, static_cast<double>(*error.retry_after_ms()));
+    double asked_ms = static_cast<double>(*error.retry_after_ms());
+    delay_ms = std::max(delay_ms, std::min(asked_ms, kLongestRetryAfterMs));
   }
   auto delay_ns = static_cast<std::int64_t>(delay_ms * kNsPerMs);
   ++task.attempt;
@@ -144,6 +154,10 @@ bool RunMachine::schedule_retry(Frame& frame, Task& task, const Error& error) {
 void RunMachine::apply_on_error(Frame& frame, Task& task, Error error) {
   const std::optional<OnErrorRule>& rule = frame.plan->steps[task.ref.step].logical.on_error;
   auto kind = rule ? rule->kind : OnErrorRule::Kind::kFail;
+  // What a stream has given away cannot be taken back, nor made up for.
+  bool flowed = frame.index->steps[task.ref.step].emits &&
+                frame.steps[task.ref.step].relation.known > 0;
+  if (flowed) kind = OnErrorRule::Kind::kFail;
   // A run that is being cut keeps its failures as they are.
   if (error.code() == ErrorCode::kCancelled && stopping()) kind = OnErrorRule::Kind::kFail;
   switch (kind) {
@@ -220,6 +234,20 @@ void RunMachine::end_task(Frame& frame, Task& task, SlotStatus status, Value out
   end_task(frame, *owner, status, std::move(output), std::move(error));
 }
 
+void RunMachine::sub_plan_timed_out(Frame& frame, Task& task, bool doubt) {
+  task.timed_out = false;
+  task.child = 0;
+  std::int64_t limit_ms =
+      frame.plan->steps[task.ref.step].logical.timeout_ms.value_or(0);
+  Error error(ErrorCode::kTimeout, fmt::format("the sub-plan took longer than {} ms", limit_ms));
+  if (!doubt) return task_failed(frame, task, std::move(error));
+  release_slot(frame, task);
+  end_task(frame, task, SlotStatus::kInDoubt, Value(),
+           std::make_unique<Error>(
+               Error(ErrorCode::kInDoubt, "a call of the sub-plan may or may not have happened")
+                   .with_cause(error)));
+}
+
 void RunMachine::on_timer(std::uint64_t timer) {
   auto found = timers_.find(timer);
   if (found == timers_.end()) return;
@@ -229,15 +257,12 @@ void RunMachine::on_timer(std::uint64_t timer) {
   Task* task = find_task(ref);
   if (!frame || !task || frame->dead) return;
   task->timer = 0;
-  const PhysicalStep& step = frame->plan->steps[ref.step];
   if (task->child != 0 || (task->slot_held && !task->calling)) {
-    // The time limit of a sub-plan.
-    if (Frame* child = find_frame(task->child)) kill_frame(*child);
-    task->child = 0;
-    return task_failed(*frame, *task,
-                       Error(ErrorCode::kTimeout,
-                             fmt::format("the sub-plan took longer than {} ms",
-                                         step.logical.timeout_ms.value_or(0))));
+    // The time limit of a sub-plan: its calls are cut, and what they say decides between a failure
+    // and doubt.
+    task->timed_out = true;
+    if (Frame* child = task->child ? find_frame(task->child) : nullptr) return kill_frame(*child);
+    return sub_plan_timed_out(*frame, *task, false);
   }
   if (stopping()) return;
   // After a failed attempt the arguments stand; a new round binds them again.

@@ -2,6 +2,8 @@
 // step's concurrency, one of its callee, and one of the run. What lacks the first two is parked
 // where it lacks them, so that it blocks nobody else.
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "plan/task_id.h"
@@ -124,8 +126,15 @@ void RunMachine::start_task(Frame& frame, Task& task) {
   admit.plan = task.plan;
   admit.args = task.args;
   if (step.logical.limits) admit.limits = *step.logical.limits;
-  if (frame.limits && admit.limits.depth + 1 > frame.limits->depth) {
-    admit.limits.depth = frame.limits->depth == 0 ? 0 : frame.limits->depth - 1;
+  for (const Frame* above = &frame; above;
+       above = above->id == 0 ? nullptr : find_frame(above->parent.frame)) {
+    if (!above->limits) continue;
+    const Limits& limits = *above->limits;
+    std::uint64_t steps = above->plan->steps.size();
+    admit.limits.depth = std::min(admit.limits.depth, limits.depth == 0 ? 0 : limits.depth - 1);
+    admit.limits.steps = std::min(admit.limits.steps, limits.steps - std::min(limits.steps, steps));
+    admit.limits.tasks = std::min(
+        admit.limits.tasks, limits.tasks - std::min(limits.tasks, above->tasks_opened));
   }
   ++pending_admits_;
   emit(std::move(admit));
@@ -136,7 +145,6 @@ void RunMachine::start_call(Frame& frame, Task& task) {
   FrameStep& state = frame.steps[task.ref.step];
   if (state.first_call_ns == 0) state.first_call_ns = now_;
   if (const std::string spent = budget_words(frame, task.ref.step); !spent.empty()) {
-    budget_hit_ = true;
     return task_failed(frame, task, Error(ErrorCode::kBudgetSpent,
                                           fmt::format("the budget is spent: {}", spent)));
   }
@@ -145,8 +153,7 @@ void RunMachine::start_call(Frame& frame, Task& task) {
   start.step = &step;
   start.args = task.args;
   if (task.agent) start.transcript = Value::array(task.agent->transcript);
-  start.task_id = task_id(task.ref);
-  if (task.round > 0) start.task_id += fmt::format("#{}", task.round);
+  start.task_id = round_id(task);
   start.idempotency_key = call_key(start.task_id, task);
   start.timeout_ms = step.logical.timeout_ms.value_or(0);
   state.emitted_since_credit = 0;
@@ -159,6 +166,13 @@ void RunMachine::start_call(Frame& frame, Task& task) {
   charge(frame, task.ref.step, Usage{}, 1);
   trace_call(TraceKind::kCallStarted, frame, start.call, Usage{}, nullptr, false);
   emit(std::move(start));
+}
+
+// A repeated task's calls are told apart by their round.
+std::string RunMachine::round_id(const Task& task) const {
+  std::string id = task_id(task.ref);
+  if (task.round > 0) id += fmt::format("#{}", task.round);
+  return id;
 }
 
 // The first bound that is reached, of the step, of its frame, or of any frame above.
@@ -216,6 +230,8 @@ std::string RunMachine::call_key(const std::string& id, const Task& task,
                                  std::uint16_t call) const {
   std::string name = id;
   if (call > 0) name += fmt::format("/turn#{}/call#{}", task.turn, call);
+  // What a model wants in a second attempt may be something else.
+  if (call > 0 && task.attempt > 1) name += fmt::format("/attempt#{}", task.attempt);
   Result<TaskId> parsed = TaskId::parse(name);
   return parsed ? idempotency_key(origin_run_, *parsed) : std::string();
 }

@@ -47,7 +47,10 @@ void RunMachine::finish_slot(Frame& frame, std::uint32_t step, std::uint32_t ite
                              PathPtr path) {
   Relation& relation = frame.steps[step].relation;
   const PlanIndex::StepIndex& index = frame.index->steps[step];
-  if (index.emits) return finish_stream(frame, step, status, std::move(error), std::move(path));
+  if (index.emits) {
+    return finish_stream(frame, step, status, std::move(value), std::move(error),
+                         std::move(path));
+  }
   TaskRef task{frame.id, step, item};
   TraceKind kind = status == SlotStatus::kDone      ? TraceKind::kTaskDone
                    : status == SlotStatus::kSkipped ? TraceKind::kTaskSkipped
@@ -57,7 +60,8 @@ void RunMachine::finish_slot(Frame& frame, std::uint32_t step, std::uint32_t ite
   if (error) {
     if (status == SlotStatus::kFailed) note_failure(frame, task, *error);
     if (status == SlotStatus::kInDoubt) note_doubt(frame, task, *error);
-    relation.set_slot_error(item, std::move(*error));
+    // A skipped slot is read as skipped: why is told in the trace.
+    if (status != SlotStatus::kSkipped) relation.set_slot_error(item, std::move(*error));
   }
   if (path) frame.last_path = later_path(path, frame.last_path);
   std::uint32_t prefix_before = relation.prefix;
@@ -89,7 +93,7 @@ void RunMachine::finish_slot(Frame& frame, std::uint32_t step, std::uint32_t ite
 }
 
 // The end of a stream's one task: its items are slots of their own and have ended already.
-void RunMachine::finish_stream(Frame& frame, std::uint32_t step, SlotStatus status,
+void RunMachine::finish_stream(Frame& frame, std::uint32_t step, SlotStatus status, Value value,
                                std::unique_ptr<Error> error, PathPtr path) {
   Relation& relation = frame.steps[step].relation;
   set_task_status(frame, step, 0, status);
@@ -105,6 +109,15 @@ void RunMachine::finish_stream(Frame& frame, std::uint32_t step, SlotStatus stat
     trace_task(TraceKind::kTaskInDoubt, frame, {frame.id, step, kNoIndex}, nullptr, error.get());
     return note_doubt(frame, {frame.id, step, kNoIndex}, *error);
   }
+  // on_error's value in the place of a stream that gave nothing: its items are the slots.
+  std::uint32_t items = relation.known == 0 && value.is_array()
+                            ? static_cast<std::uint32_t>(value.items().size())
+                            : 0;
+  relation.known += items;
+  for (std::uint32_t item = 0; item < items; ++item) {
+    relation.finish(item, SlotStatus::kDone, value.items()[item], nullptr);
+  }
+  relation.opened = relation.known;
   grow(frame, step, relation.known, true);
 }
 

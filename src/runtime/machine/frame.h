@@ -24,6 +24,7 @@ struct AgentState {
   std::vector<Value> calls;    // {id, name, arguments}
   std::vector<Value> results;  // one per call, in order
   std::uint32_t pending = 0;
+  std::unique_ptr<Error> doubt;  // of one of them: the task ends with it once the others have ended
 };
 
 // A task with more to it than one evaluation: it has been bound and will call, repeat or fall back.
@@ -36,6 +37,7 @@ struct Task {
   bool slot_held = false;           // counts against the limits
   bool waiting = false;             // a fallback: for what it reads
   bool calling = false;             // its own call has not ended
+  bool timed_out = false;           // a sub-plan past its limit, whose calls still end
   bool abandoned = false;           // timed out or cancelled: waits for its calls to end
   std::uint64_t timer = 0;          // backoff, repeat delay or time limit; 0: none
   std::uint32_t child = 0;          // frame of its sub-plan; 0: none
@@ -113,6 +115,7 @@ struct Frame {
   std::vector<FrameStep> steps;
   std::uint32_t open_steps = 0;
   std::uint32_t running_calls = 0;
+  std::uint32_t children = 0;      // frames of its sub-plans that still exist
   bool dead = false;               // cancelled: waits for its calls to end
   bool result_requested = false;
   bool failed = false;             // a task failed and nothing took the failure over

@@ -43,7 +43,8 @@ Frame& RunMachine::add_frame(PhysicalPlanPtr plan, Value params, TaskRef parent,
   if (above) {
     frame->depth = above->depth + 1;
     frame->origin_item = above->id == 0 ? parent.item : above->origin_item;
-    frame->path_prefix = task_id(parent) + "/";
+    Task* caller = find_task(parent);
+    frame->path_prefix = (caller ? round_id(*caller) : task_id(parent)) + "/";
   }
   frame->steps = std::vector<FrameStep>(frame->plan->steps.size());
   for (std::uint32_t step = 0; step < frame->steps.size(); ++step) {
@@ -51,7 +52,7 @@ Frame& RunMachine::add_frame(PhysicalPlanPtr plan, Value params, TaskRef parent,
     relation.keep_values = index->steps[step].whole_readers;
     for (std::uint32_t consumer : index->steps[step].slot_consumers) {
       const std::vector<std::uint32_t>& producers = index->steps[consumer].slot_producers;
-      relation.slot_readers = static_cast<std::uint8_t>(
+      relation.slot_readers = static_cast<std::uint32_t>(
           relation.slot_readers + std::count(producers.begin(), producers.end(), step));
     }
   }
@@ -77,6 +78,7 @@ void RunMachine::enter_plan(Frame& frame, Task& task, PhysicalPlanPtr plan,
   child.last_path = child.entry_path;
   child.limits = limits;
   task.child = child.id;
+  ++frame.children;
   start_frame(child);
 }
 
@@ -157,11 +159,11 @@ void RunMachine::frame_result(Frame& frame, Value value, std::optional<Error> er
 void RunMachine::kill_frame(Frame& frame) {
   if (frame.dead) return;
   frame.dead = true;
+  ++frame.children;  // keeps the frame while those below it go
   for (FrameStep& step : frame.steps) {
     for (auto& [item, task] : step.tasks) {
       clear_timer(*task);
       if (Frame* child = task->child ? find_frame(task->child) : nullptr) kill_frame(*child);
-      task->child = 0;
       if (!task->calling) release_slot(frame, *task);
       task->abandoned = true;
       if (task->calling) emit(CancelCall{call_ref(*task)});
@@ -177,23 +179,37 @@ void RunMachine::kill_frame(Frame& frame) {
   for (auto& [name, resource] : resources_) {
     for (; !resource.second.empty(); resource.second.pop()) enqueue(resource.second.top());
   }
-  if (frame.running_calls == 0) drop_frame(frame.id);
+  --frame.children;
+  drop_if_over(frame);
+}
+
+// A dead frame goes once its calls, and those of the frames below, have ended.
+void RunMachine::drop_if_over(Frame& frame) {
+  if (frame.dead && frame.running_calls == 0 && frame.children == 0) drop_frame(frame.id);
 }
 
 void RunMachine::drop_task(Frame& frame, Task& task) {
   release_slot(frame, task);
   clear_timer(task);
   frame.steps[task.ref.step].tasks.erase(task.ref.item);
-  if (frame.dead && frame.running_calls == 0) drop_frame(frame.id);
+  drop_if_over(frame);
 }
 
 void RunMachine::drop_frame(std::uint32_t id) {
   auto found = frames_.find(id);
   if (found == frames_.end() || id == 0) return;  // the root stays to tell the end
   PhysicalPlanPtr plan = found->second->plan;
+  TaskRef caller = found->second->parent;
+  bool doubt = found->second->in_doubt;
   frames_.erase(found);
   // A produced plan lives in one frame only; its index would dangle.
   if (plan.use_count() <= 2) indexes_.erase(plan.get());
+  Frame* above = find_frame(caller.frame);
+  if (!above) return;
+  --above->children;
+  if (above->dead) return drop_if_over(*above);
+  Task* task = find_task(caller);
+  if (task && task->timed_out) sub_plan_timed_out(*above, *task, doubt);
 }
 
 void RunMachine::end_run(RunStatus status, Value result) {
@@ -220,13 +236,21 @@ void RunMachine::end_run(RunStatus status, Value result) {
   emit(EndRun{std::move(outcome)});
 }
 
+// Whether every timer is the time limit of a sub-plan: none of them starts anything.
+bool RunMachine::only_limits_tick() {
+  return std::all_of(timers_.begin(), timers_.end(), [&](const auto& timer) {
+    const Task* task = find_task(timer.second);
+    return task && task->child != 0;
+  });
+}
+
 // Ends a run in which nothing is under way and nothing can start.
 void RunMachine::maybe_end_idle() {
   if (ended_ || frames_.empty() || pending_binds_ > 0) return;
   if (running_calls_ > 0) {
     // Streams wait for their consumers' windows, and the consumers for a place that a stream holds:
     // then the window gives way.
-    bool stuck = running_calls_ == paused_streams_.size() && timers_.empty() && !stopping();
+    bool stuck = running_calls_ == paused_streams_.size() && only_limits_tick() && !stopping();
     while (stuck && !paused_streams_.empty()) {
       auto [frame, step] = *paused_streams_.begin();
       resume_stream(*find_frame(frame), step);

@@ -33,12 +33,20 @@ bool slot_of(const Relation& relation, std::uint32_t item, SlotStatus status) {
 
 }  // namespace
 
+// For `item` of a flowing for_each; a bound list has no edge in the place of its items.
+EdgeFill RunMachine::item_fill(const TaskRef& task) const {
+  const Frame& frame = *frames_.at(task.frame);
+  std::uint32_t edge = frame.plan->steps[task.step].items_edge;
+  if (edge == kNoIndex || frame.steps[task.step].items_requested) return EdgeFill::kNone;
+  return edge_fill(task, edge);
+}
+
 EdgeFill RunMachine::edge_fill(const TaskRef& task, std::uint32_t index) const {
   const Frame& frame = *frames_.at(task.frame);
   const Edge& edge = frame.plan->steps[task.step].edges[index];
   const Relation& relation = frame.steps[edge.from].relation;
   if (relation.phase == RelationPhase::kSkipped) return EdgeFill::kSkipped;
-  if (edge.mode == EdgeMode::kSlot && !relation.error) {
+  if (edge.mode == EdgeMode::kSlot && (!relation.error || task.item < relation.known)) {
     if (slot_of(relation, task.item, SlotStatus::kSkipped)) return EdgeFill::kSkipped;
     if (slot_of(relation, task.item, SlotStatus::kFailed)) return EdgeFill::kFailed;
     return EdgeFill::kNone;

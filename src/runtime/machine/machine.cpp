@@ -133,6 +133,12 @@ void RunMachine::on_item(const ItemEmitted& emitted) {
   std::uint32_t step = emitted.call.task.step;
   if (!frame->index->steps[step].emits) return;
   FrameStep& state = frame->steps[step];
+  if (stopping()) {
+    // Nobody will take it: let the stream run out.
+    if (++state.emitted_since_credit < kStreamCredit) return;
+    state.emitted_since_credit = 0;
+    return resume_stream(*frame, step);
+  }
   Relation& relation = state.relation;
   std::uint32_t item = relation.known++;
   relation.opened = relation.known;
@@ -154,7 +160,6 @@ void RunMachine::on_item(const ItemEmitted& emitted) {
   if (++state.emitted_since_credit < kStreamCredit) return;
   state.emitted_since_credit = 0;
   state.credit_due = true;
-  if (stopping()) return resume_stream(*frame, step);  // nobody will take more: let it end
   paused_streams_.insert({frame->id, step});
   push(WorkKind::kOpen, frame->id, step);
 }

@@ -38,6 +38,7 @@ class RunMachine {
   bool ended() const { return ended_; }
 
   Result<Value> input(const TaskRef& task, const StepInput& input) const;
+  EdgeFill item_fill(const TaskRef& task) const;
   EdgeFill edge_fill(const TaskRef& task, std::uint32_t edge) const;
   Value filled_input(const TaskRef& task, std::uint32_t edge, const Value& fill) const;
   Value result_input(std::uint32_t frame, const StepInput& input) const;
@@ -114,6 +115,7 @@ class RunMachine {
   void start_call(Frame& frame, Task& task);
   void release_slot(Frame& frame, Task& task);
   std::string budget_words(const Frame& frame, std::uint32_t step);
+  std::string round_id(const Task& task) const;
   std::string call_key(const std::string& id, const Task& task, std::uint16_t call = 0) const;
   void charge(Frame& frame, std::uint32_t step, const Usage& usage, std::uint64_t calls);
 
@@ -122,12 +124,14 @@ class RunMachine {
   void task_failed(Frame& frame, Task& task, Error error);
   void round_ended(Frame& frame, Task& task, bool holds);
   bool schedule_retry(Frame& frame, Task& task, const Error& error);
+  void sub_plan_timed_out(Frame& frame, Task& task, bool doubt);
   void apply_on_error(Frame& frame, Task& task, Error error);
   void start_fallback(Frame& frame, Task& task);
   void advance_standins(Frame& frame, std::uint32_t step);
   void advance_fallback(Frame& frame, Task& standin);
   void restart(Frame& frame, Task& task);
   void begin_turn_tools(Frame& frame, Task& task, const ToolsWanted& wanted);
+  void next_turn(Frame& frame, Task& task);
   void tool_call_ended(Frame& frame, Task& task, const CallEnded& ended);
   void end_task(Frame& frame, Task& task, SlotStatus status, Value output,
                 std::unique_ptr<Error> error);
@@ -140,9 +144,12 @@ class RunMachine {
   void frame_result(Frame& frame, Value value, std::optional<Error> error);
   void kill_frame(Frame& frame);
   void drop_frame(std::uint32_t id);
+  void drop_if_over(Frame& frame);
+  bool over_task_limit(Frame& frame);
   void drop_task(Frame& frame, Task& task);
   void end_run(RunStatus status, Value result);
   void maybe_end_idle();
+  bool only_limits_tick();
 
   // ---- finish ----
   void finish_slot(Frame& frame, std::uint32_t step, std::uint32_t item, SlotStatus status,
@@ -152,7 +159,7 @@ class RunMachine {
   void check_relation(Frame& frame, std::uint32_t step);
   void tell_consumers_whole(Frame& frame, std::uint32_t step);
   void grow(Frame& frame, std::uint32_t step, std::uint32_t known, bool closed);
-  void finish_stream(Frame& frame, std::uint32_t step, SlotStatus status,
+  void finish_stream(Frame& frame, std::uint32_t step, SlotStatus status, Value value,
                      std::unique_ptr<Error> error, PathPtr path);
   SlotStatus task_status(const Frame& frame, std::uint32_t step, std::uint32_t item) const;
   void set_task_status(Frame& frame, std::uint32_t step, std::uint32_t item, SlotStatus status);

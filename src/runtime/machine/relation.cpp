@@ -1,5 +1,6 @@
 #include "runtime/machine/relation.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace sluice {
@@ -56,18 +57,12 @@ const Error* Relation::slot_error(std::uint32_t item) const {
 
 const Error* Relation::first_error() const {
   if (error) return error.get();
-  const Error* first = nullptr;
-  std::uint32_t lowest = 0;
-  for (const auto& [item, slot_error] : errors_) {
-    if (!first || item < lowest) {
-      first = &slot_error;
-      lowest = item;
-    }
-  }
-  return first;
+  auto first = errors_.find(first_failed_);
+  return first == errors_.end() ? nullptr : &first->second;
 }
 
 void Relation::set_slot_error(std::uint32_t item, Error why) {
+  first_failed_ = errors_.empty() ? item : std::min(first_failed_, item);
   errors_.insert_or_assign(item, std::move(why));
 }
 
@@ -112,7 +107,7 @@ void Relation::release(Chunk& chunk, std::uint32_t item) {
   std::uint32_t offset = item % kChunkSlots;
   chunk.slots[offset].value = Value();
   if (chunk.paths) (*chunk.paths)[offset] = nullptr;
-  if (chunk.slots[offset].status == SlotStatus::kFailed && failed > 16) errors_.erase(item);
+  if (failed > 16 && item != first_failed_) errors_.erase(item);
   std::uint32_t first = item - offset;
   // Only behind the prefix: status() must go on telling the truth about slots still open.
   if (++chunk.released >= kChunkSlots && prefix >= first + kChunkSlots) {
@@ -122,6 +117,7 @@ void Relation::release(Chunk& chunk, std::uint32_t item) {
 
 Value Relation::whole(const Value* failed_fill) const {
   if (!failed_fill && whole_cached_) return whole_;
+  if (failed_fill && filled_cached_ && *failed_fill == filled_with_) return filled_;
   std::vector<Value> items;
   items.reserve(known);
   for (std::uint32_t item = 0; item < known; ++item) {
@@ -129,7 +125,12 @@ Value Relation::whole(const Value* failed_fill) const {
     items.push_back(fill ? *failed_fill : value(item));
   }
   Value array = Value::array(std::move(items));
-  if (failed_fill) return array;
+  if (failed_fill) {
+    filled_ = array;
+    filled_with_ = *failed_fill;
+    filled_cached_ = finished();
+    return array;
+  }
   whole_ = array;
   whole_cached_ = finished();
   return array;

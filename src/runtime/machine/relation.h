@@ -44,7 +44,7 @@ class Relation {
   std::uint32_t in_doubt = 0;
   std::uint32_t spilled = 0;     // slots whose value rests elsewhere
   bool keep_values = false;      // somebody reads the whole
-  std::uint8_t slot_readers = 0; // edges that read slot by slot
+  std::uint32_t slot_readers = 0;// edges that read slot by slot
   PathPtr last_path;             // of the slot that ended last
   std::unique_ptr<Error> error;  // why the whole failed
 
@@ -69,7 +69,7 @@ class Relation {
   struct Slot {
     Value value;
     SlotStatus status = SlotStatus::kUnopened;
-    std::uint8_t consumed = 0;
+    std::uint32_t consumed = 0;
   };
   struct Chunk {
     std::vector<Slot> slots;  // kChunkSlots, or 1 for a single step
@@ -85,6 +85,10 @@ class Relation {
   std::unordered_map<std::uint32_t, Error> errors_;
   mutable Value whole_;
   mutable bool whole_cached_ = false;
+  mutable Value filled_;       // whole() with the last fill
+  mutable Value filled_with_;
+  mutable bool filled_cached_ = false;
+  std::uint32_t first_failed_ = 0;
 };
 
 }  // namespace sluice

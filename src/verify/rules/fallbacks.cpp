@@ -31,6 +31,10 @@ void rule_fallbacks(const VerifyContext& context, const PlanFacts& facts, Diagno
               fmt::format("{} has for_each; a step that stands in runs for one task, with item "
                           "and index",
                           other.id));
+    } else if (other.when) {
+      invalid(pos, fmt::format("{} has when; a step that stands in runs exactly when the other "
+                               "fails",
+                               other.id));
     } else if (other.on_error && other.on_error->kind == OnErrorRule::Kind::kStep) {
       invalid(pos, fmt::format("{} stands in and has a step that stands in itself; one level only",
                                other.id));
