@@ -5,7 +5,7 @@ DEMO := build/release/bin/sluice run examples/changes/changes.yaml
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := all
-.PHONY: all demo test test-long test-asan test-tsan bench-graph bench-expr format lint clean help \
+.PHONY: all demo test test-long test-asan test-tsan bench-graph bench-expr bench-start format lint clean help \
         packages
 
 # Configures build/$(1) when needed and builds the targets $(2) there.
@@ -66,6 +66,9 @@ bench-graph: packages ## run time per step against oneTBB and LangGraph (see ben
 	$(call build,release,sluice bench_graph)
 	@SLUICE_BENCH_PYTHON=$$(sed -n 's/^bench_python=//p' build/.third_party) \
 	  $(firstword $(wildcard bench/graph/run) build/release/bin/bench_graph)
+
+bench-start: all ## from starting the program to the first token (see bench/start/README.md)
+	@python3 bench/start/start.py build/release/bin/sluice
 
 bench-expr: packages ## time per expression (see bench/expr/README.md)
 	$(call provide,llama xgrammar)

@@ -69,6 +69,7 @@ struct AsioHost::Impl : std::enable_shared_from_this<Impl> {
   std::vector<PhysicalPlanPtr> plans;  // keeps the keys of `targets` alive
   std::unordered_map<std::uint64_t, std::unique_ptr<asio::steady_timer>> timers;
   HostCalls calls;
+  std::unordered_map<const FunctionSpec*, CallGate> gates;
 
   void add_plan(const PhysicalPlanPtr& plan, const PlanScope& scope) {
     plans.push_back(plan);
@@ -103,6 +104,7 @@ struct AsioHost::Impl : std::enable_shared_from_this<Impl> {
   void end(const HostCallPtr& call, CallOutcome outcome) {
     if (std::exchange(call->ended, true)) return;
     if (call->timer) call->timer->cancel();
+    leave_gate(*call);
     const auto* returned = std::get_if<CallReturned>(&outcome.result);
     if (call->cache_key && returned != nullptr && !returned->cached) {
       services.cache.put(*call->cache_key, returned->output);
@@ -187,12 +189,43 @@ struct AsioHost::Impl : std::enable_shared_from_this<Impl> {
       if (!args) return end_failed(call, args.error());
       ToolEntry* entry = call->target.scope->tool(tool.tool);
       if (entry == nullptr) break;
-      return send(call, *entry->tool, tool.tool, *tool.spec, *args, tool.spec->output);
+      return pass_gate(call, gates[tool.spec], tool.spec->concurrency,
+                       [this, call, entry, name = tool.tool, spec = tool.spec, args = *args] {
+                         send(call, *entry->tool, name, *spec, args, spec->output);
+                       });
     }
     std::string names;
     for (const OfferedTool& tool : *offered) names += (names.empty() ? "" : ", ") + tool.wire_name;
     end_failed(call, Error(ErrorCode::kToolUnknown,
                            fmt::format("there is no tool {}; there are: {}", name, names)));
+  }
+
+  // Starts the call, or keeps it until one of the function's places is free.
+  void pass_gate(const HostCallPtr& call, CallGate& gate, std::uint32_t places,
+                 std::function<void()> start) {
+    if (places > 0 && gate.running >= places) {
+      gate.waiting.push_back({call, std::move(start)});
+      return;
+    }
+    ++gate.running;
+    call->gate = &gate;
+    start();
+  }
+
+  void leave_gate(HostCall& call) {
+    CallGate* gate = std::exchange(call.gate, nullptr);
+    if (gate == nullptr) return;
+    --gate->running;
+    while (!gate->waiting.empty()) {
+      CallGate::Waiting next = std::move(gate->waiting.front());
+      gate->waiting.pop_front();
+      if (next.call->ended) continue;  // cancelled while it waited
+      ++gate->running;
+      next.call->gate = gate;
+      return later([next = std::move(next)](Impl&) {
+        if (!next.call->ended) next.start();
+      });
+    }
   }
 
   void send(const HostCallPtr& call, Tool& tool, std::string_view name, const FunctionSpec& spec,
@@ -343,6 +376,10 @@ void AsioHost::cancel(const CallRef& ref) {
   auto found = impl_->calls.find(ref);
   if (found == impl_->calls.end() || found->second->ended) return;
   HostCall& call = *found->second;
+  if (call.model == nullptr && call.tool == nullptr) {
+    return impl_->end_failed(found->second,
+                             Error(ErrorCode::kCancelled, "cancelled before it could start"));
+  }
   if (call.model != nullptr) call.model->cancel(call.request);
   impl_->cancel_tool(call);
 }

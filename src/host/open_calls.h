@@ -4,6 +4,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -25,6 +27,8 @@ struct StepTarget {
   ModelEntry* model = nullptr;
 };
 
+struct CallGate;
+
 struct HostCall {
   StartCall start;  // its values loaded
   StepTarget target;
@@ -39,9 +43,21 @@ struct HostCall {
   std::uint32_t credit = kStreamCredit;  // items before it pauses
   bool paused = false;
   SchemaPtr item_schema;             // of each item of a streaming function
+  CallGate* gate = nullptr;          // whose place it holds
   std::optional<Hash256> cache_key;  // where its output is to be kept
 };
 using HostCallPtr = std::shared_ptr<HostCall>;
+
+// The places of one tool function for calls that models ask for. The run's own limits count steps; a
+// model may ask one step for many tools at once.
+struct CallGate {
+  struct Waiting {
+    HostCallPtr call;
+    std::function<void()> start;
+  };
+  std::uint32_t running = 0;
+  std::deque<Waiting> waiting;
+};
 
 struct CallRefHash {
   std::size_t operator()(const CallRef& ref) const {

@@ -1,0 +1,131 @@
+// The loop around the state machine: plans of values alone, without a world.
+
+#include "runtime/run_loop.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "data/json.h"
+#include "plan/lower.h"
+#include "plan/parse.h"
+#include "plan/tool_catalog.h"
+#include "runtime/summary.h"
+
+namespace sluice {
+namespace {
+
+// Posts wait until the test lets them run; nothing is ever called.
+class PostHost final : public Host {
+ public:
+  SteadyNs now() override { return ++now_; }
+  void post(std::function<void()> work) override { posts.push_back(std::move(work)); }
+  void set_timer(std::uint64_t, std::int64_t) override {}
+  void clear_timer(std::uint64_t) override {}
+  void perform(const StartCall&) override { ADD_FAILURE() << "nothing is to be called"; }
+  void cancel(const CallRef&) override {}
+  void resume(const CallRef&) override {}
+  void admit(const AdmitPlan&) override { ADD_FAILURE() << "no plan is produced"; }
+
+  // At most `most` posts, one after the other.
+  void run(int most) {
+    for (; most > 0 && !posts.empty(); --most) {
+      auto work = std::move(posts.front());
+      posts.pop_front();
+      work();
+    }
+  }
+  std::deque<std::function<void()>> posts;
+
+ private:
+  SteadyNs now_ = 0;
+};
+
+
+PhysicalPlanPtr plan_of(const std::string& text) {
+  ParsedPlan parsed = parse_plan(text, "test.yaml");
+  EXPECT_TRUE(parsed.plan && !parsed.diagnostics.has_errors());
+  return *lower_plan(parsed.plan, *catalog_of(*parsed.plan));
+}
+
+class RunLoopTest : public testing::Test {
+ protected:
+  void start(const std::string& text, Value params = Value::object({})) {
+    loop_.emplace(plan_of(text), host_, values_, &summary_,
+                  [this](RunOutcome outcome) { outcome_ = std::move(outcome); });
+    loop_->start({"run", std::move(params), 1});
+  }
+
+  PostHost host_;
+  MemoryValueStore values_;
+  SummaryFold summary_;
+  std::optional<RunLoop> loop_;
+  std::optional<RunOutcome> outcome_;
+};
+
+constexpr const char* kEndless =
+    "sluice: 1\n"
+    "steps:\n"
+    "  a: {value: 1, repeat: {until: \"{{ false }}\", max: 4000000000}}\n";
+
+TEST_F(RunLoopTest, ALoopOfValuesAloneLetsTheHostInAndCanBeStopped) {
+  start(kEndless);
+  host_.run(3);
+  ASSERT_FALSE(outcome_) << "it ended by itself";
+  ASSERT_FALSE(host_.posts.empty()) << "the host never gets its turn";
+  loop_->interrupt();
+  host_.run(10);
+  ASSERT_TRUE(outcome_);
+  EXPECT_EQ(outcome_->status, RunStatus::kInterrupted);
+}
+
+TEST_F(RunLoopTest, CancellingIsFinal) {
+  start(kEndless);
+  loop_->cancel("enough");
+  host_.run(10);
+  ASSERT_TRUE(outcome_);
+  EXPECT_EQ(outcome_->status, RunStatus::kCancelled);
+  loop_->interrupt();
+  EXPECT_EQ(outcome_->status, RunStatus::kCancelled);
+}
+
+TEST_F(RunLoopTest, TheSummaryStandsInPlanOrderAndCountsEveryTask) {
+  start("sluice: 1\n"
+        "steps:\n"
+        "  rows: {value: [1, 2, 3, 4]}\n"
+        "  even: {for_each: \"{{ steps.rows.output }}\", when: \"{{ item is even }}\","
+        " value: \"{{ item }}\"}\n"
+        "  sum: {value: \"{{ steps.even.output | present | sum }}\"}\n"
+        "result: \"{{ steps.sum.output }}\"\n");
+  ASSERT_TRUE(outcome_);
+  EXPECT_EQ(outcome_->result, Value::integer(6));
+  const RunSummary& summary = summary_.summary();
+  ASSERT_EQ(summary.steps.size(), 3u);
+  EXPECT_EQ(summary.steps[0].id, "rows");
+  EXPECT_EQ(summary.steps[1].id, "even");
+  EXPECT_EQ(summary.steps[1].known, 4u);
+  EXPECT_EQ(summary.steps[1].done, 2u);
+  EXPECT_EQ(summary.steps[1].skipped, 2u);
+  EXPECT_TRUE(summary.steps[1].closed);
+}
+
+TEST_F(RunLoopTest, AMapLargerThanTheWindowFlowsThroughToTheEnd) {
+  std::vector<Value> items;
+  for (int i = 0; i < 5000; ++i) items.push_back(Value::integer(i));
+  start("sluice: 1\n"
+        "params: {rows: {type: array}}\n"
+        "steps:\n"
+        "  a: {for_each: \"{{ params.rows }}\", value: \"{{ item + 1 }}\"}\n"
+        "  b: {for_each: \"{{ steps.a.output }}\", value: \"{{ item * 2 }}\"}\n"
+        "result: \"{{ steps.b.output | sum }}\"\n",
+        Value::object({{"rows", Value::array(std::move(items))}}));
+  host_.run(1000);
+  ASSERT_TRUE(outcome_);
+  EXPECT_EQ(outcome_->result, Value::integer(25'005'000)) << to_json(outcome_->result);
+}
+
+}  // namespace
+}  // namespace sluice
