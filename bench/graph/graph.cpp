@@ -1,7 +1,8 @@
-// bench/graph: what a step costs in the runtime itself. Plans of steps that do nothing, with full run
-// semantics (parse and lowering outside the clock; state machine, binding, values and trace inside),
-// against oneTBB's flow graph and LangGraph, in turns, in one run. See README.md.
+// bench/graph: what a step costs in the runtime itself. Plans of steps that do nothing, with full
+// run semantics (parse and lowering outside the clock; state machine, binding, values and trace
+// inside), against oneTBB's flow graph and LangGraph, in turns, in one run. See README.md.
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,8 +14,6 @@
 #include <functional>
 #include <string>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "base/clock.h"
 #include "bench/graph/peers.h"
@@ -136,7 +135,7 @@ long pipeline_peak_kib() {
     for (std::size_t i = 0; i < kItems; ++i) items.push_back(Value::integer(static_cast<long>(i)));
     Value params = Value::object({{"items", Value::array(std::move(items))}});
     run_seconds(plan, params);
-    struct rusage usage {};
+    struct rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     long kib = usage.ru_maxrss;
     bool written = write(pipe_ends[1], &kib, sizeof kib) == sizeof kib;

@@ -21,7 +21,8 @@ double tbb_chain_seconds(std::size_t nodes) {
   tbb::flow::graph graph;
   std::vector<std::unique_ptr<Node>> chain;
   for (std::size_t i = 0; i < nodes; ++i) {
-    chain.push_back(std::make_unique<Node>(graph, [](const tbb::flow::continue_msg& m) { return m; }));
+    chain.push_back(
+        std::make_unique<Node>(graph, [](const tbb::flow::continue_msg& m) { return m; }));
     if (i > 0) tbb::flow::make_edge(*chain[i - 1], *chain[i]);
   }
   double start = seconds_now();
@@ -37,7 +38,8 @@ double tbb_wide_seconds(std::size_t nodes) {
   Node sink(graph, [](const tbb::flow::continue_msg& m) { return m; });
   std::vector<std::unique_ptr<Node>> wide;
   for (std::size_t i = 0; i < nodes; ++i) {
-    wide.push_back(std::make_unique<Node>(graph, [](const tbb::flow::continue_msg& m) { return m; }));
+    wide.push_back(
+        std::make_unique<Node>(graph, [](const tbb::flow::continue_msg& m) { return m; }));
     tbb::flow::make_edge(source, *wide[i]);
     tbb::flow::make_edge(*wide[i], sink);
   }

@@ -29,7 +29,10 @@ class ManualClock final : public Clock {
       : steady_ns_(steady_ns), wall_ns_(wall_ns) {}
   SteadyNs steady_ns() const override { return steady_ns_; }
   WallNs wall_ns() const override { return wall_ns_; }
-  void advance_ns(std::int64_t ns) { steady_ns_ += ns; wall_ns_ += ns; }
+  void advance_ns(std::int64_t ns) {
+    steady_ns_ += ns;
+    wall_ns_ += ns;
+  }
   void step_wall_ns(std::int64_t ns) { wall_ns_ += ns; }  // a clock step: steady time stays
 
  private:

@@ -11,8 +11,8 @@ namespace sluice {
 
 }  // namespace sluice
 
-#define SLUICE_ENSURE(condition, message)                                      \
-  do {                                                                         \
-    if (!(condition)) [[unlikely]]                                             \
-      ::sluice::ensure_failed(#condition, __FILE__, __LINE__, (message));      \
+#define SLUICE_ENSURE(condition, message)                                 \
+  do {                                                                    \
+    if (!(condition)) [[unlikely]]                                        \
+      ::sluice::ensure_failed(#condition, __FILE__, __LINE__, (message)); \
   } while (false)

@@ -33,7 +33,7 @@ struct SourcePos {
 
 struct ErrorCodeInfo {
   ErrorCode code;
-  std::string_view name;     // "KEY_UNKNOWN"
+  std::string_view name;  // "KEY_UNKNOWN"
   ErrorClass klass;
   bool retryable;            // the runtime's default for `retry`
   std::string_view summary;  // one line, no full stop

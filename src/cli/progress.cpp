@@ -74,8 +74,8 @@ std::optional<std::int64_t> time_left_ns(const RunSummary& summary, SteadyNs now
   for (const StepSummary& step : summary.steps) {
     const std::uint64_t through = step.done + step.failed;  // skipped ones cost nothing
     if (step.known < 2 || ended(step) >= step.known) continue;
-    // The first few of many that run side by side would promise far too long a time; those under way
-    // count as half done.
+    // The first few of many that run side by side would promise far too long a time; those under
+    // way count as half done.
     if (through < std::min<std::uint64_t>(3, step.known - 1)) return std::nullopt;
     if (through == 0 || step.first_ns == 0 || now <= step.first_ns) return std::nullopt;
     const double worked = static_cast<double>(through) + 0.5 * static_cast<double>(step.running);

@@ -27,19 +27,19 @@ namespace sluice {
 struct ExprInput {
   std::string root;
   std::vector<std::string> path;
-  bool slot = false;   // followed by [index]: only that slot is read (`steps.S.output[index]`)
-  SourcePos pos;       // where it is read first: the start of the last claimed path element's owner
-                       // (`steps.al.output` points at `al`); a bare root points at the root.
-                       // Line and column count within the text given to compile
-  std::size_t offset = 0;  // the same place as an offset in bytes
+  bool slot = false;  // followed by [index]: only that slot is read (`steps.S.output[index]`)
+  SourcePos pos;      // where it is read first: the start of the last claimed path element's owner
+                      // (`steps.al.output` points at `al`); a bare root points at the root.
+                      // Line and column count within the text given to compile
+  std::size_t offset = 0;      // the same place as an offset in bytes
   std::string dotted() const;  // "steps.entry.output" or "steps.entry.output[index]"
 };
 
 // What the resolver answers for a root name and the literal names behind it.
 struct NameClaim {
-  std::size_t path_length = 0;   // how many of `path` belong to the input
-  bool sliceable = false;        // a following [index] makes it a slot input
-  Type type;                     // of the whole input (of one slot when it is a slot)
+  std::size_t path_length = 0;  // how many of `path` belong to the input
+  bool sliceable = false;       // a following [index] makes it a slot input
+  Type type;                    // of the whole input (of one slot when it is a slot)
   // Set instead when the name is wrong: the code, the message and which part (0 = root,
   // k = path[k-1]) it is about.
   std::optional<ErrorCode> error;

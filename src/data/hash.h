@@ -16,7 +16,7 @@ namespace sluice {
 struct Hash256 {
   std::array<std::uint8_t, 32> bytes{};
 
-  std::string hex() const;  // 64 lower-case digits
+  std::string hex() const;                                        // 64 lower-case digits
   static std::optional<Hash256> from_hex(std::string_view text);  // exactly what hex() gives
   bool zero() const { return *this == Hash256{}; }
   friend auto operator<=>(const Hash256&, const Hash256&) = default;

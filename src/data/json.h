@@ -27,8 +27,8 @@ std::string canonical_json(const Value& value);
 Hash256 content_hash(const Value& value);  // sha256 of the canonical form
 
 struct JsonFormat {
-  int indent = 0;                // 0: one line
-  bool redact_secrets = true;    // values labelled secret print as "[secret]"
+  int indent = 0;              // 0: one line
+  bool redact_secrets = true;  // values labelled secret print as "[secret]"
 };
 // For people and for output: insertion order kept.
 std::string to_json(const Value& value, const JsonFormat& format = {});

@@ -7,9 +7,9 @@
 namespace sluice {
 
 struct Labels {
-  bool secret = false;      // never printed: logs, journal views and traces show "[secret]"
-  bool untrusted = false;   // from a model, a tool or another system; may not decide on its own
-  std::uint32_t tenant = 0; // 0: nobody's; kManyTenants: derived from values of several tenants
+  bool secret = false;       // never printed: logs, journal views and traces show "[secret]"
+  bool untrusted = false;    // from a model, a tool or another system; may not decide on its own
+  std::uint32_t tenant = 0;  // 0: nobody's; kManyTenants: derived from values of several tenants
 
   static constexpr std::uint32_t kManyTenants = 0xFFFF'FFFF;
 

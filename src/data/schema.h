@@ -21,7 +21,7 @@ namespace sluice {
 enum class SchemaMode { kStrict, kLenient };
 
 struct SchemaProblem {
-  std::string pointer;  // JSON Pointer into the schema
+  std::string pointer;                         // JSON Pointer into the schema
   ErrorCode code = ErrorCode::kSchemaInvalid;  // or kSchemaUnsupported
   std::string message;
 };

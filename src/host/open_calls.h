@@ -48,8 +48,8 @@ struct HostCall {
 };
 using HostCallPtr = std::shared_ptr<HostCall>;
 
-// The places of one tool function for calls that models ask for. The run's own limits count steps; a
-// model may ask one step for many tools at once.
+// The places of one tool function for calls that models ask for. The run's own limits count steps;
+// a model may ask one step for many tools at once.
 struct CallGate {
   struct Waiting {
     HostCallPtr call;
@@ -63,8 +63,8 @@ struct CallRefHash {
   std::size_t operator()(const CallRef& ref) const {
     std::uint64_t a = (std::uint64_t{ref.task.frame} << 32) | ref.task.step;
     std::uint64_t b = (std::uint64_t{ref.task.item} << 32) | ref.round;
-    std::uint64_t c = (std::uint64_t{ref.attempt} << 32) | (std::uint64_t{ref.turn} << 16) |
-                      ref.call;
+    std::uint64_t c =
+        (std::uint64_t{ref.attempt} << 32) | (std::uint64_t{ref.turn} << 16) | ref.call;
     std::uint64_t mixed = (a * 0x9E3779B97F4A7C15ULL) ^ (b * 0xC2B2AE3D27D4EB4FULL) ^ c;
     return static_cast<std::size_t>(mixed ^ (mixed >> 29));
   }

@@ -83,7 +83,9 @@ class OpenAiClient final : public ModelInstance {
 OpenAiClient::OpenAiClient(OpenAiOptions options)
     : options_(std::move(options)), multi_(curl_multi_init()) {
   info_.id = options_.id;
-  info_.description = fmt::format("{} at {}", options_.model, options_.url);
+  info_.description = options_.model.empty()
+                          ? "at " + options_.url
+                          : fmt::format("{} at {}", options_.model, options_.url);
   info_.has_chat_template = true;
   info_.can_embed = true;
   auto most = static_cast<long>(std::max(1U, options_.max_connections));

@@ -13,9 +13,9 @@ namespace sluice {
 
 struct OpenAiOptions {
   std::string id = "default";
-  std::string url;                  // "http://127.0.0.1:8080/v1"
-  std::string model;                // sent as `model`
-  std::string key;                  // bearer; "" sends none. A secret: never logged
+  std::string url;    // "http://127.0.0.1:8080/v1"
+  std::string model;  // sent as `model`
+  std::string key;    // bearer; "" sends none. A secret: never logged
   std::int64_t connect_timeout_ms = 10'000;
   std::int64_t timeout_ms = 600'000;
   std::uint32_t max_connections = 64;

@@ -1,5 +1,5 @@
-// Binding: a value of a plan in which expressions may stand (`with`, `value`, `result`, ...). A tree
-// of maps and lists with expressions at the leaves. Pure data.
+// Binding: a value of a plan in which expressions may stand (`with`, `value`, `result`, ...). A
+// tree of maps and lists with expressions at the leaves. Pure data.
 #pragma once
 
 #include <cstdint>
@@ -34,15 +34,15 @@ struct Binding {
   Binding& operator=(Binding&& other) noexcept;
 
   Kind kind = Kind::kExpr;
-  Expr expr = Expr::constant(Value());  // kExpr; constants are folded expressions
-  std::vector<Binding> items;           // kList
+  Expr expr = Expr::constant(Value());                   // kExpr; constants are folded expressions
+  std::vector<Binding> items;                            // kList
   std::vector<std::pair<std::string, Binding>> members;  // kMap, in written order
-  SourcePos pos;                        // of the value
-  SourcePos key_pos;                    // of its key, as a member of a map
-  SourcePos text_pos;                   // of the first byte inside the quotes of a string
-  std::string text;                     // kExpr from a string: as written, before compiling
-  bool broken = false;                  // its text was refused: nothing is known of it
-  std::vector<TextMark> marks;          // of `text`: one a line, and one behind each escape
+  SourcePos pos;                                         // of the value
+  SourcePos key_pos;                                     // of its key, as a member of a map
+  SourcePos text_pos;           // of the first byte inside the quotes of a string
+  std::string text;             // kExpr from a string: as written, before compiling
+  bool broken = false;          // its text was refused: nothing is known of it
+  std::vector<TextMark> marks;  // of `text`: one a line, and one behind each escape
 
   // Set when nothing in it reads anything.
   std::optional<Value> as_constant() const;

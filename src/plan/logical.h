@@ -45,7 +45,7 @@ struct RepeatRule {
   Binding until;
   std::uint32_t max_rounds = 0;  // 0: missing (REPEAT_UNBOUNDED)
   std::int64_t delay_ms = 0;
-  SourcePos pos;                 // of the value of `repeat`
+  SourcePos pos;  // of the value of `repeat`
 };
 
 struct RetryRule {
@@ -54,8 +54,8 @@ struct RetryRule {
   std::int64_t delay_ms = 1000;
   double factor = 2;
   std::int64_t max_delay_ms = 60'000;
-  double jitter = 0.2;          // each delay is multiplied by 1 +- jitter
-  SourcePos pos;                // of the key `retry`
+  double jitter = 0.2;  // each delay is multiplied by 1 +- jitter
+  SourcePos pos;        // of the key `retry`
 };
 
 struct OnErrorRule {
@@ -78,7 +78,7 @@ struct Budget {
 // What a produced plan may use; what is not named is not allowed.
 struct Limits {
   std::vector<std::string> operators;
-  std::vector<std::string> tools;   // "db.query" or "db"
+  std::vector<std::string> tools;  // "db.query" or "db"
   std::vector<std::string> models;
   std::uint64_t steps = 0;
   std::uint64_t tasks = 0;
@@ -89,16 +89,16 @@ struct Limits {
 
 struct Step {
   std::string id;
-  SourcePos pos;         // of the id
+  SourcePos pos;  // of the id
   OperatorKind op = OperatorKind::kValue;
   SourcePos op_pos;      // of the operator key (`llm`)
   SourcePos target_pos;  // of its value
   std::string target;    // llm: model id; tool: tool id; plan: plan id; code: the Python text
   std::string function;  // tool: its function; "" means the kind's default
   std::optional<Binding> produced_plan;  // plan: an expression instead of an id
-  Binding with;          // kMap; llm: messages, prompt, tools, turns, sampling...
-  Binding value;         // op kValue
-  SchemaPtr output;      // of one task; null: not stated
+  Binding with;                          // kMap; llm: messages, prompt, tools, turns, sampling...
+  Binding value;                         // op kValue
+  SchemaPtr output;                      // of one task; null: not stated
   SourcePos output_pos;
   std::optional<Binding> for_each;
   std::optional<std::uint32_t> concurrency;
@@ -130,9 +130,9 @@ struct ParamSpec {
 struct NamedSettings {
   std::string id;
   std::string kind;
-  Value settings;                      // without `kind`
-  bool inherited = false;              // of the plan around this one: the same tool or model
-  SourcePos pos;                       // of the id
+  Value settings;          // without `kind`
+  bool inherited = false;  // of the plan around this one: the same tool or model
+  SourcePos pos;           // of the id
   SourcePos kind_pos;
   // Positions of the keys inside, by JSON pointer ("/functions/exec/effect").
   std::map<std::string, SourcePos, std::less<>> positions;
@@ -154,7 +154,7 @@ struct Plan {
   Binding result;  // constant null when not written
   SourcePos pos;
   bool broken = false;  // its text had errors: what is missing may have been meant to be there
-  Value source;    // the plan as JSON, as written (for printing, hashing and the journal)
+  Value source;         // the plan as JSON, as written (for printing, hashing and the journal)
 
   const Step* find_step(std::string_view id) const;
   const NamedSettings* find_tool(std::string_view id) const;

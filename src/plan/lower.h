@@ -1,5 +1,5 @@
-// Logical plan to physical plan: edges from references, flow against wait, topological order, ranks,
-// step hashes. The plan must have been verified; pure.
+// Logical plan to physical plan: edges from references, flow against wait, topological order,
+// ranks, step hashes. The plan must have been verified; pure.
 #pragma once
 
 #include "base/error.h"

@@ -19,8 +19,8 @@ inline bool valid_id(std::string_view text) {
                      [&](char c) { return lower(c) || (c >= '0' && c <= '9') || c == '_'; });
 }
 
-// "; did you mean X?", or "" when nothing is close. Not asked of very many names: a plan with as many
-// errors as steps would take the square of both.
+// "; did you mean X?", or "" when nothing is close. Not asked of very many names: a plan with as
+// many errors as steps would take the square of both.
 template <class Names>
 std::string did_you_mean(std::string_view name, const Names& candidates) {
   if (name.size() > 200 || std::size(candidates) > 1000) return "";

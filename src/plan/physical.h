@@ -55,7 +55,14 @@ struct Edge {
 };
 
 enum class InputSource : std::uint8_t {
-  kParam, kRunId, kItem, kIndex, kRound, kPrevious, kOutput, kError,
+  kParam,
+  kRunId,
+  kItem,
+  kIndex,
+  kRound,
+  kPrevious,
+  kOutput,
+  kError,
   kEdge,    // the value of edges[edge]
   kStatus,  // the status of edges[edge]
 };
@@ -72,40 +79,40 @@ struct PhysicalPlan;
 using PhysicalPlanPtr = std::shared_ptr<const PhysicalPlan>;
 
 struct PhysicalStep {
-  Step logical;                         // its settings, after rewrites
-  std::vector<std::string> logical_ids; // the steps that it computes; [0] names its tasks
+  Step logical;                          // its settings, after rewrites
+  std::vector<std::string> logical_ids;  // the steps that it computes; [0] names its tasks
   std::vector<Edge> edges;
   std::vector<StepInput> inputs;
   std::optional<BoundTree> for_each;    // absent for a flowing for_each
   std::uint32_t items_edge = kNoIndex;  // flowing for_each: items are the slots of this edge
   std::optional<BoundTree> when;
-  BoundTree body;                       // `with`, or `value`, or the produced plan's `with`
+  BoundTree body;  // `with`, or `value`, or the produced plan's `with`
   std::optional<BoundTree> produced_plan;
   std::optional<BoundTree> until;
   std::optional<BoundTree> on_error_value;  // on_error: {value: V}
-  std::vector<std::uint32_t> consumers; // steps with an edge from this one (no repeats)
-  std::uint32_t fallback = kNoIndex;    // on_error: {step}
-  std::uint32_t fallback_of = kNoIndex; // this step runs only as the fallback of that one
-  PhysicalPlanPtr plan;                 // op kPlan with a known sub-plan
+  std::vector<std::uint32_t> consumers;     // steps with an edge from this one (no repeats)
+  std::uint32_t fallback = kNoIndex;        // on_error: {step}
+  std::uint32_t fallback_of = kNoIndex;     // this step runs only as the fallback of that one
+  PhysicalPlanPtr plan;                     // op kPlan with a known sub-plan
   Effect effect = Effect::kPure;
-  std::string resource;                 // "tool:db.exec", "model:default", "code", ""
-  std::uint32_t resource_limit = 0;     // 0: none
-  bool mapped = false;                  // has for_each
-  bool streams = false;                 // its call emits items
-  bool batch_safe = true;               // nothing but values: no call leaves the process
-  std::uint32_t rank = 0;               // longest remaining path in steps: higher goes first
-  Hash256 step_hash;                    // the meaning of the step without its inputs
+  std::string resource;              // "tool:db.exec", "model:default", "code", ""
+  std::uint32_t resource_limit = 0;  // 0: none
+  bool mapped = false;               // has for_each
+  bool streams = false;              // its call emits items
+  bool batch_safe = true;            // nothing but values: no call leaves the process
+  std::uint32_t rank = 0;            // longest remaining path in steps: higher goes first
+  Hash256 step_hash;                 // the meaning of the step without its inputs
 };
 
 struct PhysicalPlan {
   PlanPtr logical;
-  std::vector<PhysicalStep> steps;      // a topological order
+  std::vector<PhysicalStep> steps;  // a topological order
   BoundTree result;
-  std::vector<Edge> result_edges;       // read when the run has ended; skipped reads as null
+  std::vector<Edge> result_edges;  // read when the run has ended; skipped reads as null
   std::vector<StepInput> result_inputs;
   std::uint32_t concurrency = 64;
   Budget budget;
-  std::uint32_t window = 1024;          // slots a producer may run ahead of a windowed consumer
+  std::uint32_t window = 1024;  // slots a producer may run ahead of a windowed consumer
   Hash256 plan_hash;
 };
 

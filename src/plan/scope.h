@@ -1,4 +1,5 @@
-// Which names an expression may use, by the place where it stands (section "Scope" of the language).
+// Which names an expression may use, by the place where it stands (section "Scope" of the
+// language).
 #pragma once
 
 #include "data/expr.h"

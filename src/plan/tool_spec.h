@@ -27,14 +27,14 @@ struct FunctionSpec {
   std::string name;
   std::string description;
   Effect effect = Effect::kOnce;
-  SchemaPtr input;             // of the whole `with` map; null: anything
-  SchemaPtr output;            // null: anything
+  SchemaPtr input;   // of the whole `with` map; null: anything
+  SchemaPtr output;  // null: anything
   std::int64_t timeout_ms = 60'000;
   std::uint32_t concurrency = 8;
   std::uint64_t max_bytes = 16ull << 20;
-  bool streams = false;        // emits items as they come (process lines, a generator)
+  bool streams = false;  // emits items as they come (process lines, a generator)
   bool has_probe = false;
-  Value probe;                 // settings of `probe`, `undo` as written; null: none
+  Value probe;  // settings of `probe`, `undo` as written; null: none
   Value undo;
 };
 
@@ -43,10 +43,10 @@ struct FunctionSpec {
 // their functions are known once the tool has been asked.
 struct ToolKind {
   std::string_view name;
-  SchemaPtr settings;                    // of the map under the tool's id, without `kind`
-  std::vector<FunctionSpec> functions;   // defaults; a plan's settings override
+  SchemaPtr settings;                   // of the map under the tool's id, without `kind`
+  std::vector<FunctionSpec> functions;  // defaults; a plan's settings override
   bool open = false;
-  std::string_view default_function;     // for `tool: NAME` without a function; "" when none
+  std::string_view default_function;  // for `tool: NAME` without a function; "" when none
 };
 
 // The explicit table; adding a kind is one row. process, http, sql, python, mcp, files.

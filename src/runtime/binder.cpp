@@ -79,14 +79,14 @@ void Binder::bind_items(const Source& source, Bound& bound) {
   }
   if (!items->is_array()) {
     bound.error = Error(ErrorCode::kExprType,
-                        fmt::format("for_each needs an array, not {}: {}",
-                                    kind_name(items->kind()), preview(*items)),
+                        fmt::format("for_each needs an array, not {}: {}", kind_name(items->kind()),
+                                    preview(*items)),
                         step.logical.pos);
     return;
   }
   if (items->items().size() >= kNoIndex) {
-    bound.error = Error(ErrorCode::kExprLimit, "for_each takes fewer than 2^32 items",
-                        step.logical.pos);
+    bound.error =
+        Error(ErrorCode::kExprLimit, "for_each takes fewer than 2^32 items", step.logical.pos);
     return;
   }
   bound.count = static_cast<std::uint32_t>(items->items().size());
@@ -109,10 +109,10 @@ static std::optional<Error> misfit_params(const PhysicalStep& step, const Value&
     const Value* value = given.find(param.id);
     if (!value) {
       if (param.has_default) continue;
-      return Error(ErrorCode::kParamMissing,
-                   fmt::format("the sub-plan {} needs the parameter {}", step.logical.target,
-                               param.id),
-                   step.logical.pos);
+      return Error(
+          ErrorCode::kParamMissing,
+          fmt::format("the sub-plan {} needs the parameter {}", step.logical.target, param.id),
+          step.logical.pos);
     }
     if (!param.schema) continue;
     std::vector<SchemaViolation> violations = param.schema->validate(*value);
@@ -134,8 +134,8 @@ void Binder::bind_body(const Source& source, Bound& bound) {
   }
   if (value && bound.purpose == BindPurpose::kProducedPlan) {
     Result<Value> plan = evaluate(source, *step.produced_plan);
-    value = plan ? Result<Value>(Value::array({std::move(*plan), std::move(*value)}))
-                 : std::move(plan);
+    value =
+        plan ? Result<Value>(Value::array({std::move(*plan), std::move(*value)})) : std::move(plan);
   }
   if (value) {
     bound.error = misfit_params(step, *value);
@@ -232,8 +232,8 @@ Result<Value> Binder::evaluate_prompt(const Source& source, const BoundTree& tre
   for (const Value& input : inputs) labels = labels | input.labels();
   std::vector<Value> pieces;
   for (TextSegment& segment : *segments) {
-    pieces.push_back(Value::object({{"text", Value::string(segment.text)},
-                                    {"data", Value::boolean(segment.data)}}));
+    pieces.push_back(Value::object(
+        {{"text", Value::string(segment.text)}, {"data", Value::boolean(segment.data)}}));
   }
   return Value::array(std::move(pieces)).with_labels(labels);
 }

@@ -19,8 +19,7 @@ class Binder {
   explicit Binder(ValueStore& values) : values_(values) {}
 
   // Appends one Bound per request, in order.
-  void bind(const RunState& state, std::span<const BindRequest> requests,
-            std::vector<Bound>& out);
+  void bind(const RunState& state, std::span<const BindRequest> requests, std::vector<Bound>& out);
 
  private:
   // Where a tree's inputs come from: a task, or a frame's result.
@@ -29,7 +28,7 @@ class Binder {
     TaskRef task;
     const PhysicalStep* step;  // null: the frame's result
     const PhysicalPlan* plan;
-    int depth = 0;             // of join values inside join values
+    int depth = 0;  // of join values inside join values
   };
 
   Bound bind_one(const RunState& state, const BindRequest& request);

@@ -30,8 +30,8 @@ struct StartCall {
   Value wanted;                        // a model's tool call: {id, name, arguments}; else null
   std::string task_id;                 // TaskId text
   std::string idempotency_key;
-  std::int64_t timeout_ms = 0;         // 0: the callee's
-  bool streaming = false;              // items are wanted as they come
+  std::int64_t timeout_ms = 0;  // 0: the callee's
+  bool streaming = false;       // items are wanted as they come
 };
 struct CancelCall {
   CallRef call;
@@ -60,7 +60,14 @@ struct ClearTimer {
   std::uint64_t timer = 0;
 };
 
-enum class RunStatus : std::uint8_t { kSucceeded, kFailed, kInterrupted, kCancelled, kInDoubt, kBudgetSpent };
+enum class RunStatus : std::uint8_t {
+  kSucceeded,
+  kFailed,
+  kInterrupted,
+  kCancelled,
+  kInDoubt,
+  kBudgetSpent
+};
 std::string_view run_status_name(RunStatus status);
 
 // One call on the critical path of the realized graph.

@@ -89,13 +89,13 @@ struct Event {
 // The results of Bind effects: inside events, deterministic, not journaled. They enter the state
 // machine before the next outside event, in the order of the effects.
 enum class BindPurpose : std::uint8_t {
-  kItems,        // for_each: the array
-  kWhen,         // the condition
-  kBody,         // `with` or `value`
-  kProducedPlan, // the plan and its `with`
-  kUntil,        // the end of a round
-  kOnError,      // on_error: {value}
-  kResult,       // of a frame's plan (task.frame; step and item unused)
+  kItems,         // for_each: the array
+  kWhen,          // the condition
+  kBody,          // `with` or `value`
+  kProducedPlan,  // the plan and its `with`
+  kUntil,         // the end of a round
+  kOnError,       // on_error: {value}
+  kResult,        // of a frame's plan (task.frame; step and item unused)
 };
 
 struct Bound {

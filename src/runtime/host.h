@@ -1,4 +1,5 @@
-// Host: the only door of the run loop to the world. Asio is one Host (host/), the simulator another.
+// Host: the only door of the run loop to the world. Asio is one Host (host/), the simulator
+// another.
 #pragma once
 
 #include <cstdint>

@@ -22,7 +22,10 @@ struct Overloaded : Cases... {
 struct RunLoop::Impl : std::enable_shared_from_this<RunLoop::Impl> {
   Impl(PhysicalPlanPtr plan, Host& host_in, ValueStore& values_in, TraceSink* trace,
        std::function<void(RunOutcome)> end)
-      : host(host_in), values(values_in), state(std::move(plan), trace), binder(values_in),
+      : host(host_in),
+        values(values_in),
+        state(std::move(plan), trace),
+        binder(values_in),
         on_end(std::move(end)) {}
 
   void take(Event event) {
@@ -42,8 +45,8 @@ struct RunLoop::Impl : std::enable_shared_from_this<RunLoop::Impl> {
     bind_all();
   }
 
-  // Binds enter before the next outside event. A loop of values alone could go on for hours: every so
-  // often the host gets its turn, and whoever stops the run is heard.
+  // Binds enter before the next outside event. A loop of values alone could go on for hours: every
+  // so often the host gets its turn, and whoever stops the run is heard.
   void bind_all() {
     for (int round = 0; !sink.binds.empty(); ++round) {
       if (round == kBindRounds) {

@@ -30,7 +30,7 @@ class RunLoop final : public EventInbox {
 
   void start(const RunOptions& options);
   void deliver(Event event) override;
-  void interrupt();                // once: nothing new starts; twice: at once
+  void interrupt();  // once: nothing new starts; twice: at once
   void cancel(std::string reason);
 
  private:

@@ -18,7 +18,7 @@ struct SummaryFold::Impl {
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint64_t> told_items;
 
   using RowOrder = std::pair<std::uint32_t, std::uint32_t>;  // frame of first sight, step
-  std::vector<RowOrder> orders;                               // of summary.steps
+  std::vector<RowOrder> orders;                              // of summary.steps
 
   // Rows stand in plan order, those of a sub-plan behind the plan that first called it.
   StepSummary& row(const TraceEvent& event) {

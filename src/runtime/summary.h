@@ -14,14 +14,14 @@
 namespace sluice {
 
 struct StepSummary {
-  std::string id;          // "sub/ask" for a step of a sub-plan
+  std::string id;  // "sub/ask" for a step of a sub-plan
   std::string operator_name;
-  std::uint64_t known = 0;     // tasks so far
-  bool closed = false;         // no more will come
+  std::uint64_t known = 0;  // tasks so far
+  bool closed = false;      // no more will come
   std::uint64_t done = 0, skipped = 0, failed = 0, in_doubt = 0, running = 0;
   std::uint64_t calls = 0, retries = 0, cached = 0;
   Usage usage;
-  std::int64_t busy_ns = 0;    // sum over calls
+  std::int64_t busy_ns = 0;  // sum over calls
   SteadyNs first_ns = 0, last_ns = 0;
 };
 

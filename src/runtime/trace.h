@@ -1,5 +1,6 @@
-// The run's trace: a stream of timed events for people and tools. The summary, progress and `--json`
-// fold it; nothing else is recorded. Sinks are called on the run's thread and must not block.
+// The run's trace: a stream of timed events for people and tools. The summary, progress and
+// `--json` fold it; nothing else is recorded. Sinks are called on the run's thread and must not
+// block.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +18,11 @@ namespace sluice {
 
 enum class TraceKind : std::uint8_t {
   kRunStarted,
-  kItemsKnown,     // count: how many tasks the step has so far; closed: no more will come
+  kItemsKnown,  // count: how many tasks the step has so far; closed: no more will come
   kCallStarted,
-  kCallEnded,      // error or not; usage
+  kCallEnded,  // error or not; usage
   kItemEmitted,
-  kRetryScheduled, // count: delay in ms
+  kRetryScheduled,  // count: delay in ms
   kTaskDone,
   kTaskSkipped,
   kTaskFailed,
@@ -34,15 +35,15 @@ std::string_view trace_kind_name(TraceKind kind);
 struct TraceEvent {
   SteadyNs at = 0;
   TraceKind kind = TraceKind::kRunStarted;
-  CallRef call;                          // call.task for task events
-  const PhysicalStep* step = nullptr;    // null for run events
+  CallRef call;                        // call.task for task events
+  const PhysicalStep* step = nullptr;  // null for run events
   std::uint64_t count = 0;
   bool closed = false;
   bool cached = false;
   Usage usage;
-  const Error* error = nullptr;          // valid during the call of the sink
-  const Value* value = nullptr;          // kTaskDone: output; kRunEnded: result; likewise
-  const RunOutcome* outcome = nullptr;   // kRunEnded
+  const Error* error = nullptr;         // valid during the call of the sink
+  const Value* value = nullptr;         // kTaskDone: output; kRunEnded: result; likewise
+  const RunOutcome* outcome = nullptr;  // kRunEnded
 };
 
 class TraceSink {

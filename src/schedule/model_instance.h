@@ -18,9 +18,9 @@
 namespace sluice {
 
 struct ModelInfo {
-  std::string id;            // as the plan names it
-  std::string description;   // "SmolLM2 135M Instruct, Q4_1, 2048 tokens"
-  std::string file_hash;     // embedded: SHA-256 of the file, for journals; "" otherwise
+  std::string id;                    // as the plan names it
+  std::string description;           // "SmolLM2 135M Instruct, Q4_1, 2048 tokens"
+  std::string file_hash;             // embedded: SHA-256 of the file, for journals; "" otherwise
   std::uint32_t context_tokens = 0;  // 0: unknown
   bool embedded = false;
   bool has_chat_template = false;

@@ -16,9 +16,9 @@
 namespace sluice {
 
 struct ModelMessage {
-  std::string role;     // system, user, assistant, tool
-  std::string content;  // data: never becomes special tokens
-  Value tool_calls;     // assistant: [{id, name, arguments}]; null: none
+  std::string role;          // system, user, assistant, tool
+  std::string content;       // data: never becomes special tokens
+  Value tool_calls;          // assistant: [{id, name, arguments}]; null: none
   std::string tool_call_id;  // tool
 };
 
@@ -48,14 +48,14 @@ struct PromptSegment {
 
 // What the plan knows about the future of this request. All optional: a plain client gives none.
 struct ProgramHints {
-  std::string program;   // run id: requests of one program share KV lifetimes and fairness
-  std::string task;      // TaskId text
+  std::string program;  // run id: requests of one program share KV lifetimes and fairness
+  std::string task;     // TaskId text
   std::string tenant;
-  std::int32_t priority = 0;               // higher first
-  std::uint32_t rank = 0;                  // longest remaining path in steps
+  std::int32_t priority = 0;  // higher first
+  std::uint32_t rank = 0;     // longest remaining path in steps
   std::optional<SteadyNs> deadline_ns;
-  std::optional<std::uint32_t> expected_tokens;   // of output
-  std::optional<SteadyNs> returns_at_ns;   // when the program is expected back with a longer prompt
+  std::optional<std::uint32_t> expected_tokens;  // of output
+  std::optional<SteadyNs> returns_at_ns;  // when the program is expected back with a longer prompt
 };
 
 struct ModelRequest {
@@ -64,8 +64,8 @@ struct ModelRequest {
   std::vector<PromptSegment> prompt;
   std::vector<ModelTool> tools;
   Sampling sampling;
-  SchemaPtr output;          // JSON of this schema is enforced while decoding; null: free text
-  std::string regex;         // "": none; else the text is enforced to match
+  SchemaPtr output;            // JSON of this schema is enforced while decoding; null: free text
+  std::string regex;           // "": none; else the text is enforced to match
   bool deterministic = false;  // bit-equal text: fixed batch shape, no shared prefix
   ProgramHints hints;
   std::int64_t timeout_ms = 0;  // 0: none
@@ -74,7 +74,7 @@ struct ModelRequest {
 
 struct ModelUsage {
   std::uint64_t prompt_tokens = 0;
-  std::uint64_t cached_tokens = 0;      // of prompt_tokens: not computed again
+  std::uint64_t cached_tokens = 0;  // of prompt_tokens: not computed again
   std::uint64_t completion_tokens = 0;
 };
 

@@ -37,8 +37,8 @@ struct RequestView {
 
 struct PoolView {
   std::uint32_t total_cells = 0;
-  std::uint32_t used_cells = 0;       // by running requests, shared cells once
-  std::uint32_t cached_cells = 0;     // prefixes kept that nobody uses now; may be evicted
+  std::uint32_t used_cells = 0;    // by running requests, shared cells once
+  std::uint32_t cached_cells = 0;  // prefixes kept that nobody uses now; may be evicted
   std::uint32_t sequences_free = 0;
 };
 
@@ -46,7 +46,7 @@ struct ScheduleSnapshot {
   SteadyNs now_ns = 0;
   std::vector<RequestView> requests;  // arrival order
   PoolView pool;
-  std::uint32_t batch_tokens = 512;   // most tokens in one batch
+  std::uint32_t batch_tokens = 512;  // most tokens in one batch
   std::uint32_t max_running = 32;
 };
 
@@ -56,11 +56,11 @@ struct PrefillChunk {
 };
 
 struct ScheduleDecision {
-  std::vector<std::uint64_t> admit;       // waiting requests that get a sequence now
-  std::vector<std::uint64_t> decode;      // requests that decode one token in the next batch
-  std::vector<PrefillChunk> prefill;      // chunks in the next batch, after the decode tokens
-  std::uint32_t evict_cells = 0;          // cached cells to free first
-  std::vector<std::uint64_t> preempt;     // running requests whose KV is dropped; they wait again
+  std::vector<std::uint64_t> admit;    // waiting requests that get a sequence now
+  std::vector<std::uint64_t> decode;   // requests that decode one token in the next batch
+  std::vector<PrefillChunk> prefill;   // chunks in the next batch, after the decode tokens
+  std::uint32_t evict_cells = 0;       // cached cells to free first
+  std::vector<std::uint64_t> preempt;  // running requests whose KV is dropped; they wait again
 };
 
 }  // namespace sluice

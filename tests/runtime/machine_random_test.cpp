@@ -40,7 +40,8 @@ void run_seeds(std::uint64_t first, std::uint64_t count, const WorldOptions& opt
   EXPECT_GT(calls, count) << "the generator makes plans that call nothing";
 }
 
-// One seed, for a person: SLUICE_SEED=605 SLUICE_TEST_TRACE=1 test_runtime --gtest_filter='*OneSeed'
+// One seed, for a person: SLUICE_SEED=605 SLUICE_TEST_TRACE=1 test_runtime
+// --gtest_filter='*OneSeed'
 TEST(MachineRandom, OneSeed) {
   const char* text = std::getenv("SLUICE_SEED");
   std::uint64_t seed = text ? std::strtoull(text, nullptr, 10) : 1;

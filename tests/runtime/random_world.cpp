@@ -237,8 +237,8 @@ class World final : public TraceSink {
     open_calls_.push_back(call);
     std::uint32_t in_step = 0, in_resource = 0, in_run = 0;
     for (const OpenCall& open : open_calls_) {
-      bool same_frame_step = open.step == start.step &&
-                             open.ref.task.frame == start.call.task.frame;
+      bool same_frame_step =
+          open.step == start.step && open.ref.task.frame == start.call.task.frame;
       in_step += same_frame_step;
       in_run += !open.streaming;
       in_resource += open.step->resource == start.step->resource;
@@ -251,7 +251,8 @@ class World final : public TraceSink {
       violate("over the callee's limit", start.call.task);
     }
     for (std::size_t other = 0; other + 1 < open_calls_.size(); ++other) {
-      if (open_calls_[other].ref.task == start.call.task) violate("two calls of one task", start.call.task);
+      if (open_calls_[other].ref.task == start.call.task)
+        violate("two calls of one task", start.call.task);
     }
   }
 

@@ -44,7 +44,6 @@ class PostHost final : public Host {
   SteadyNs now_ = 0;
 };
 
-
 PhysicalPlanPtr plan_of(const std::string& text) {
   ParsedPlan parsed = parse_plan(text, "test.yaml");
   EXPECT_TRUE(parsed.plan && !parsed.diagnostics.has_errors());
@@ -93,13 +92,14 @@ TEST_F(RunLoopTest, CancellingIsFinal) {
 }
 
 TEST_F(RunLoopTest, TheSummaryStandsInPlanOrderAndCountsEveryTask) {
-  start("sluice: 1\n"
-        "steps:\n"
-        "  rows: {value: [1, 2, 3, 4]}\n"
-        "  even: {for_each: \"{{ steps.rows.output }}\", when: \"{{ item is even }}\","
-        " value: \"{{ item }}\"}\n"
-        "  sum: {value: \"{{ steps.even.output | present | sum }}\"}\n"
-        "result: \"{{ steps.sum.output }}\"\n");
+  start(
+      "sluice: 1\n"
+      "steps:\n"
+      "  rows: {value: [1, 2, 3, 4]}\n"
+      "  even: {for_each: \"{{ steps.rows.output }}\", when: \"{{ item is even }}\","
+      " value: \"{{ item }}\"}\n"
+      "  sum: {value: \"{{ steps.even.output | present | sum }}\"}\n"
+      "result: \"{{ steps.sum.output }}\"\n");
   ASSERT_TRUE(outcome_);
   EXPECT_EQ(outcome_->result, Value::integer(6));
   const RunSummary& summary = summary_.summary();
@@ -115,13 +115,14 @@ TEST_F(RunLoopTest, TheSummaryStandsInPlanOrderAndCountsEveryTask) {
 TEST_F(RunLoopTest, AMapLargerThanTheWindowFlowsThroughToTheEnd) {
   std::vector<Value> items;
   for (int i = 0; i < 5000; ++i) items.push_back(Value::integer(i));
-  start("sluice: 1\n"
-        "params: {rows: {type: array}}\n"
-        "steps:\n"
-        "  a: {for_each: \"{{ params.rows }}\", value: \"{{ item + 1 }}\"}\n"
-        "  b: {for_each: \"{{ steps.a.output }}\", value: \"{{ item * 2 }}\"}\n"
-        "result: \"{{ steps.b.output | sum }}\"\n",
-        Value::object({{"rows", Value::array(std::move(items))}}));
+  start(
+      "sluice: 1\n"
+      "params: {rows: {type: array}}\n"
+      "steps:\n"
+      "  a: {for_each: \"{{ params.rows }}\", value: \"{{ item + 1 }}\"}\n"
+      "  b: {for_each: \"{{ steps.a.output }}\", value: \"{{ item * 2 }}\"}\n"
+      "result: \"{{ steps.b.output | sum }}\"\n",
+      Value::object({{"rows", Value::array(std::move(items))}}));
   host_.run(1000);
   ASSERT_TRUE(outcome_);
   EXPECT_EQ(outcome_->result, Value::integer(25'005'000)) << to_json(outcome_->result);

@@ -1,8 +1,8 @@
 // Opening tasks, and deciding from the edges whether a task may go on.
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "runtime/machine/machine.h"
 
@@ -44,8 +44,8 @@ PlanIndex::PlanIndex(const PhysicalPlan& plan) : steps(plan.steps.size()) {
     if (edge.mode == EdgeMode::kWhole) steps[edge.from].whole_readers = true;
   }
   for (std::uint32_t step = 0; step < plan.steps.size(); ++step) {
-    steps[step].emits = plan.steps[step].streams && !plan.steps[step].mapped &&
-                        !steps[step].slot_consumers.empty();
+    steps[step].emits =
+        plan.steps[step].streams && !plan.steps[step].mapped && !steps[step].slot_consumers.empty();
   }
 }
 
@@ -241,9 +241,9 @@ void RunMachine::advance(Frame& frame, std::uint32_t step, std::uint32_t item) {
       break;
   }
   set_task_status(frame, step, item, SlotStatus::kBinding);
-  bind(task, condition                  ? BindPurpose::kWhen
+  bind(task, condition                ? BindPurpose::kWhen
              : physical.produced_plan ? BindPurpose::kProducedPlan
-                                        : BindPurpose::kBody);
+                                      : BindPurpose::kBody);
 }
 
 // The call whose end let this task start: the latest along its edges.

@@ -68,8 +68,8 @@ void RunMachine::on_body_bound(Frame& frame, std::uint32_t step, Bound& bound) {
   const PhysicalStep& physical = frame.plan->steps[step];
   std::uint32_t item = bound.task.item;
   Task* known = find_task(bound.task);
-  bool has_rule = physical.logical.on_error &&
-                  physical.logical.on_error->kind != OnErrorRule::Kind::kFail;
+  bool has_rule =
+      physical.logical.on_error && physical.logical.on_error->kind != OnErrorRule::Kind::kFail;
   if (bound.error) {
     if (known) return apply_on_error(frame, *known, std::move(*bound.error));
     if (has_rule) {

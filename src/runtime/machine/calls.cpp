@@ -1,10 +1,10 @@
 // Ends of calls: retry, repeat, on_error. From the inside out a task is
 // repeat(retry(timeout(call, output check))), then on_error.
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-
-#include <fmt/format.h>
 
 #include "runtime/machine/machine.h"
 
@@ -58,8 +58,8 @@ void RunMachine::on_call_ended(const CallEnded& ended) {
     if (task->running_calls == 0) drop_task(*frame, *task);
     return;
   }
-  task->path = std::make_shared<PathNode>(task_id(task->ref), task->started_ns, now_,
-                                          std::move(task->path));
+  task->path =
+      std::make_shared<PathNode>(task_id(task->ref), task->started_ns, now_, std::move(task->path));
   task->started_ns = now_;
   if (returned) return task_succeeded(*frame, *task, returned->output);
   if (failed && failed->doubt) {
@@ -155,8 +155,8 @@ void RunMachine::apply_on_error(Frame& frame, Task& task, Error error) {
   const std::optional<OnErrorRule>& rule = frame.plan->steps[task.ref.step].logical.on_error;
   auto kind = rule ? rule->kind : OnErrorRule::Kind::kFail;
   // What a stream has given away cannot be taken back, nor made up for.
-  bool flowed = frame.index->steps[task.ref.step].emits &&
-                frame.steps[task.ref.step].relation.known > 0;
+  bool flowed =
+      frame.index->steps[task.ref.step].emits && frame.steps[task.ref.step].relation.known > 0;
   if (flowed) kind = OnErrorRule::Kind::kFail;
   // A run that is being cut keeps its failures as they are.
   if (error.code() == ErrorCode::kCancelled && stopping()) kind = OnErrorRule::Kind::kFail;
@@ -203,8 +203,8 @@ void RunMachine::advance_fallback(Frame& frame, Task& standin) {
   if (joined.ready == Ready::kFail) {
     return end_task(frame, standin, SlotStatus::kFailed, Value(), std::move(joined.error));
   }
-  bind(ref, frame.plan->steps[ref.step].produced_plan ? BindPurpose::kProducedPlan
-                                                       : BindPurpose::kBody);
+  bind(ref,
+       frame.plan->steps[ref.step].produced_plan ? BindPurpose::kProducedPlan : BindPurpose::kBody);
 }
 
 // The end of a task that has a record. A fallback's end is the end of the task it stands in for.
@@ -237,8 +237,7 @@ void RunMachine::end_task(Frame& frame, Task& task, SlotStatus status, Value out
 void RunMachine::sub_plan_timed_out(Frame& frame, Task& task, bool doubt) {
   task.timed_out = false;
   task.child = 0;
-  std::int64_t limit_ms =
-      frame.plan->steps[task.ref.step].logical.timeout_ms.value_or(0);
+  std::int64_t limit_ms = frame.plan->steps[task.ref.step].logical.timeout_ms.value_or(0);
   Error error(ErrorCode::kTimeout, fmt::format("the sub-plan took longer than {} ms", limit_ms));
   if (!doubt) return task_failed(frame, task, std::move(error));
   release_slot(frame, task);

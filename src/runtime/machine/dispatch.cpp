@@ -2,9 +2,9 @@
 // step's concurrency, one of its callee, and one of the run. What lacks the first two is parked
 // where it lacks them, so that it blocks nobody else.
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "plan/task_id.h"
 #include "runtime/machine/machine.h"
@@ -133,8 +133,8 @@ void RunMachine::start_task(Frame& frame, Task& task) {
     std::uint64_t steps = above->plan->steps.size();
     admit.limits.depth = std::min(admit.limits.depth, limits.depth == 0 ? 0 : limits.depth - 1);
     admit.limits.steps = std::min(admit.limits.steps, limits.steps - std::min(limits.steps, steps));
-    admit.limits.tasks = std::min(
-        admit.limits.tasks, limits.tasks - std::min(limits.tasks, above->tasks_opened));
+    admit.limits.tasks =
+        std::min(admit.limits.tasks, limits.tasks - std::min(limits.tasks, above->tasks_opened));
   }
   ++pending_admits_;
   emit(std::move(admit));
@@ -145,8 +145,8 @@ void RunMachine::start_call(Frame& frame, Task& task) {
   FrameStep& state = frame.steps[task.ref.step];
   if (state.first_call_ns == 0) state.first_call_ns = now_;
   if (const std::string spent = budget_words(frame, task.ref.step); !spent.empty()) {
-    return task_failed(frame, task, Error(ErrorCode::kBudgetSpent,
-                                          fmt::format("the budget is spent: {}", spent)));
+    return task_failed(
+        frame, task, Error(ErrorCode::kBudgetSpent, fmt::format("the budget is spent: {}", spent)));
   }
   StartCall start;
   start.call = call_ref(task);
@@ -204,8 +204,7 @@ std::string RunMachine::budget_words(const Frame& frame, std::uint32_t step) {
   }
 }
 
-void RunMachine::charge(Frame& frame, std::uint32_t step, const Usage& usage,
-                        std::uint64_t calls) {
+void RunMachine::charge(Frame& frame, std::uint32_t step, const Usage& usage, std::uint64_t calls) {
   std::uint32_t at = step;
   for (Frame* above = &frame;;) {
     above->used += usage;

@@ -1,8 +1,8 @@
 // Ends of slots and relations, and who is told.
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "runtime/machine/machine.h"
 
@@ -11,7 +11,7 @@ namespace sluice {
 namespace {
 constexpr std::size_t kErrorsKept = 20;
 constexpr std::uint32_t kToldEvery = 64;
-}
+}  // namespace
 
 // More items are known, or it is known that no more will come.
 void RunMachine::grow(Frame& frame, std::uint32_t step, std::uint32_t known, bool closed) {
@@ -48,8 +48,7 @@ void RunMachine::finish_slot(Frame& frame, std::uint32_t step, std::uint32_t ite
   Relation& relation = frame.steps[step].relation;
   const PlanIndex::StepIndex& index = frame.index->steps[step];
   if (index.emits) {
-    return finish_stream(frame, step, status, std::move(value), std::move(error),
-                         std::move(path));
+    return finish_stream(frame, step, status, std::move(value), std::move(error), std::move(path));
   }
   TaskRef task{frame.id, step, item};
   TraceKind kind = status == SlotStatus::kDone      ? TraceKind::kTaskDone
@@ -208,10 +207,10 @@ void RunMachine::note_failure(Frame& frame, const TaskRef& task, const Error& er
   if (error.code() == ErrorCode::kInputFailed && error.cause() != nullptr) return;
   std::string name = task_id(task);
   if (!frame.first_error) {
-    frame.first_error = std::make_unique<Error>(
-        Error(ErrorCode::kStepFailed, fmt::format("step {} failed", name),
-              frame.plan->steps[task.step].logical.pos)
-            .with_cause(error));
+    frame.first_error =
+        std::make_unique<Error>(Error(ErrorCode::kStepFailed, fmt::format("step {} failed", name),
+                                      frame.plan->steps[task.step].logical.pos)
+                                    .with_cause(error));
   }
   if (frame.id == 0 && errors_.size() < kErrorsKept) {
     errors_.push_back(Error(ErrorCode::kStepFailed, fmt::format("step {} failed", name),
@@ -227,8 +226,8 @@ void RunMachine::note_doubt(Frame& frame, const TaskRef& task, const Error& erro
     above->in_doubt = true;
   }
   if (errors_.size() >= kErrorsKept) return;
-  Error doubt(ErrorCode::kInDoubt, fmt::format("step {} may or may not have happened",
-                                               task_id(task)),
+  Error doubt(ErrorCode::kInDoubt,
+              fmt::format("step {} may or may not have happened", task_id(task)),
               frame.plan->steps[task.step].logical.pos);
   // The code says it already; what comes below is why.
   const Error* why = error.code() == ErrorCode::kInDoubt ? error.cause() : &error;

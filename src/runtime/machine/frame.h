@@ -33,23 +33,23 @@ struct Task {
   std::uint32_t round = 0;
   std::uint32_t attempt = 1;
   std::uint16_t turn = 1;
-  std::uint16_t running_calls = 0;  // calls that have not ended
-  bool slot_held = false;           // counts against the limits
-  bool waiting = false;             // a fallback: for what it reads
-  bool calling = false;             // its own call has not ended
-  bool timed_out = false;           // a sub-plan past its limit, whose calls still end
-  bool abandoned = false;           // timed out or cancelled: waits for its calls to end
-  std::uint64_t timer = 0;          // backoff, repeat delay or time limit; 0: none
-  std::uint32_t child = 0;          // frame of its sub-plan; 0: none
+  std::uint16_t running_calls = 0;        // calls that have not ended
+  bool slot_held = false;                 // counts against the limits
+  bool waiting = false;                   // a fallback: for what it reads
+  bool calling = false;                   // its own call has not ended
+  bool timed_out = false;                 // a sub-plan past its limit, whose calls still end
+  bool abandoned = false;                 // timed out or cancelled: waits for its calls to end
+  std::uint64_t timer = 0;                // backoff, repeat delay or time limit; 0: none
+  std::uint32_t child = 0;                // frame of its sub-plan; 0: none
   std::uint32_t fallback_for = kNoIndex;  // step whose failed task this one stands in for
   SteadyNs started_ns = 0;
   Value args;
-  Value plan;      // of a produced plan, until it is admitted
-  Value previous;  // output of the round before
-  Value output;    // of this round, while `until` is evaluated
-  Value error_value;  // fallback: what `error` reads
+  Value plan;                    // of a produced plan, until it is admitted
+  Value previous;                // output of the round before
+  Value output;                  // of this round, while `until` is evaluated
+  Value error_value;             // fallback: what `error` reads
   std::unique_ptr<Error> error;  // what failed, while on_error is carried out
-  PathPtr path;    // what let it start, then itself
+  PathPtr path;                  // what let it start, then itself
   std::unique_ptr<AgentState> agent;
   PhysicalPlanPtr admitted;
 };
@@ -73,12 +73,12 @@ using ReadyHeap = std::priority_queue<ReadyKey>;
 // What the machine wants to know of a plan at every turn, worked out once per plan.
 struct PlanIndex {
   struct StepIndex {
-    std::vector<std::uint32_t> slot_consumers;      // read this step slot by slot (no repeats)
-    std::vector<std::uint32_t> slot_producers;      // per slot edge of this step: its producer
+    std::vector<std::uint32_t> slot_consumers;  // read this step slot by slot (no repeats)
+    std::vector<std::uint32_t> slot_producers;  // per slot edge of this step: its producer
     std::vector<std::uint32_t> windowed_consumers;
     std::vector<std::uint32_t> windowed_producers;
     bool whole_readers = false;
-    bool emits = false;   // a streaming call that is read item by item
+    bool emits = false;     // a streaming call that is read item by item
     bool in_order = false;  // concurrency 1: one task at a time, in item order
   };
   std::vector<StepIndex> steps;
@@ -87,16 +87,16 @@ struct PlanIndex {
 
 struct FrameStep {
   Relation relation;
-  Value items;                     // of a bound for_each
+  Value items;  // of a bound for_each
   bool items_requested = false;
   SlotStatus emit_status = SlotStatus::kUnopened;  // of a stream's task: its slots are its items
   std::uint32_t emitted_since_credit = 0;
-  bool credit_due = false;         // the call waits until consumers have room
+  bool credit_due = false;  // the call waits until consumers have room
   // Per EdgeUse: every edge below this index that waits for a whole step has got it. Spares a step
   // with a thousand inputs from asking all of them each time that one arrives.
   std::array<std::uint32_t, 3> wholes_ready{};
-  std::uint32_t running = 0;       // tasks that hold a slot
-  ReadyHeap parked;                // ready, but the step's own limit is reached
+  std::uint32_t running = 0;  // tasks that hold a slot
+  ReadyHeap parked;           // ready, but the step's own limit is reached
   Usage used;
   std::uint64_t calls = 0;
   SteadyNs first_call_ns = 0;
@@ -107,18 +107,18 @@ struct Frame {
   std::uint32_t id = 0;
   PhysicalPlanPtr plan;
   std::shared_ptr<const PlanIndex> index;
-  TaskRef parent;                  // whose call it is; meaningless for the root
+  TaskRef parent;  // whose call it is; meaningless for the root
   std::uint32_t depth = 0;
-  std::uint32_t origin_item = 0;   // of the root's item that led here
-  std::string path_prefix;         // "per_row[3]/"
+  std::uint32_t origin_item = 0;  // of the root's item that led here
+  std::string path_prefix;        // "per_row[3]/"
   Value params;
   std::vector<FrameStep> steps;
   std::uint32_t open_steps = 0;
   std::uint32_t running_calls = 0;
-  std::uint32_t children = 0;      // frames of its sub-plans that still exist
-  bool dead = false;               // cancelled: waits for its calls to end
+  std::uint32_t children = 0;  // frames of its sub-plans that still exist
+  bool dead = false;           // cancelled: waits for its calls to end
   bool result_requested = false;
-  bool failed = false;             // a task failed and nothing took the failure over
+  bool failed = false;  // a task failed and nothing took the failure over
   bool in_doubt = false;
   std::unique_ptr<Error> first_error;
   const Limits* limits = nullptr;  // of a produced plan
@@ -126,7 +126,7 @@ struct Frame {
   Usage used;
   std::uint64_t calls = 0;
   SteadyNs started_ns = 0;
-  PathPtr entry_path;              // what let it start
+  PathPtr entry_path;  // what let it start
   PathPtr last_path;
 };
 

@@ -1,8 +1,8 @@
 // Executions of plans inside a run: the root, sub-plans, produced plans, and how each ends.
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "runtime/machine/machine.h"
 
@@ -70,8 +70,7 @@ void RunMachine::start_frame(Frame& frame) {
   if (frame.open_steps == 0) push(WorkKind::kFrameEnd, frame.id);
 }
 
-void RunMachine::enter_plan(Frame& frame, Task& task, PhysicalPlanPtr plan,
-                            const Limits* limits) {
+void RunMachine::enter_plan(Frame& frame, Task& task, PhysicalPlanPtr plan, const Limits* limits) {
   Value params = with_defaults(*plan, task.args);
   Frame& child = add_frame(std::move(plan), std::move(params), task.ref, &frame);
   child.entry_path = task.path ? task.path : latest_input_path(frame, task.ref.step, task.ref.item);
@@ -129,18 +128,17 @@ void RunMachine::frame_result(Frame& frame, Value value, std::optional<Error> er
       errors_.push_back(
           Error(ErrorCode::kStepFailed, "the result cannot be told").with_cause(*error));
     }
-    RunStatus status = frame.failed
-                           ? (budget_hit_ ? RunStatus::kBudgetSpent : RunStatus::kFailed)
-                           : RunStatus::kSucceeded;
+    RunStatus status = frame.failed ? (budget_hit_ ? RunStatus::kBudgetSpent : RunStatus::kFailed)
+                                    : RunStatus::kSucceeded;
     return end_run(status, std::move(value));
   }
   Frame* parent = find_frame(frame.parent.frame);
   Task* task = find_task(frame.parent);
   std::unique_ptr<Error> failure;
   if (frame.failed) {
-    failure = frame.first_error ? std::move(frame.first_error)
-                                : std::make_unique<Error>(ErrorCode::kStepFailed,
-                                                          "the sub-plan failed");
+    failure = frame.first_error
+                  ? std::move(frame.first_error)
+                  : std::make_unique<Error>(ErrorCode::kStepFailed, "the sub-plan failed");
   } else if (error) {
     failure = std::make_unique<Error>(std::move(*error));
   }

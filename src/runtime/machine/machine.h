@@ -56,11 +56,11 @@ class RunMachine {
  private:
   // ---- what a change touches, worked off in order ----
   enum class WorkKind : std::uint8_t {
-    kConsider,      // a pending step: can its tasks be known?
-    kOpen,          // may more tasks be opened?
-    kAdvance,       // one waiting task: are its inputs there?
-    kAdvanceAll,    // every waiting task of the step
-    kFrameEnd,      // all steps of the frame have ended
+    kConsider,    // a pending step: can its tasks be known?
+    kOpen,        // may more tasks be opened?
+    kAdvance,     // one waiting task: are its inputs there?
+    kAdvanceAll,  // every waiting task of the step
+    kFrameEnd,    // all steps of the frame have ended
   };
   struct Work {
     WorkKind kind;
@@ -71,7 +71,7 @@ class RunMachine {
   void push(WorkKind kind, std::uint32_t frame, std::uint32_t step = 0, std::uint32_t item = 0) {
     work_.push_back({kind, frame, step, item});
   }
-  void settle();           // works everything off, starts what may start, ends the run if idle
+  void settle();  // works everything off, starts what may start, ends the run if idle
   void do_work(const Work& work);
 
   // ---- apply ----
@@ -194,7 +194,8 @@ class RunMachine {
   std::uint32_t next_frame_ = 0;
   std::deque<Work> work_;
   ReadyHeap ready_;
-  std::map<std::string, std::pair<std::uint32_t, ReadyHeap>, std::less<>> resources_;  // used, parked
+  std::map<std::string, std::pair<std::uint32_t, ReadyHeap>, std::less<>>
+      resources_;  // used, parked
   std::unordered_map<std::uint64_t, TaskRef> timers_;
   std::set<std::pair<std::uint32_t, std::uint32_t>> paused_streams_;  // (frame, step)
   std::uint64_t next_timer_ = 1;
@@ -206,7 +207,7 @@ class RunMachine {
   bool stopping() const { return interrupted_ || cancelled_ || ended_; }
 
   bool interrupted_ = false;
-  bool cutting_ = false;     // interrupted twice
+  bool cutting_ = false;  // interrupted twice
   bool cancelled_ = false;
   bool ended_ = false;
   bool budget_hit_ = false;

@@ -1,5 +1,6 @@
 // Relation: the slots of one step in one frame. Slots are kept in chunks; a chunk whose slots have
-// all been consumed by every reader is freed, so memory follows the window, not the number of items.
+// all been consumed by every reader is freed, so memory follows the window, not the number of
+// items.
 #pragma once
 
 #include <array>
@@ -20,11 +21,11 @@ enum class SlotStatus : std::uint8_t {
   kWaiting,      // for `when`'s inputs, or for the body's when there is no `when`
   kWaitingBody,  // `when` held
   kBinding,
-  kActive,       // has a Task: queued, calling, backing off
+  kActive,  // has a Task: queued, calling, backing off
   kDone,
   kSkipped,
   kFailed,
-  kInDoubt,      // ended without an answer; readers never go on
+  kInDoubt,  // ended without an answer; readers never go on
 };
 constexpr bool is_terminal(SlotStatus status) { return status >= SlotStatus::kDone; }
 
@@ -35,18 +36,18 @@ class Relation {
   static constexpr std::uint32_t kChunkSlots = 1024;
 
   RelationPhase phase = RelationPhase::kPending;
-  std::uint32_t known = 0;       // items that exist so far
-  bool closed = false;           // no more will come
-  std::uint32_t opened = 0;      // tasks opened; <= known
-  std::uint32_t prefix = 0;      // every slot below is terminal
+  std::uint32_t known = 0;   // items that exist so far
+  bool closed = false;       // no more will come
+  std::uint32_t opened = 0;  // tasks opened; <= known
+  std::uint32_t prefix = 0;  // every slot below is terminal
   std::uint32_t terminal = 0;
   std::uint32_t failed = 0;
   std::uint32_t in_doubt = 0;
-  std::uint32_t spilled = 0;     // slots whose value rests elsewhere
-  bool keep_values = false;      // somebody reads the whole
-  std::uint32_t slot_readers = 0;// edges that read slot by slot
-  PathPtr last_path;             // of the slot that ended last
-  std::unique_ptr<Error> error;  // why the whole failed
+  std::uint32_t spilled = 0;       // slots whose value rests elsewhere
+  bool keep_values = false;        // somebody reads the whole
+  std::uint32_t slot_readers = 0;  // edges that read slot by slot
+  PathPtr last_path;               // of the slot that ended last
+  std::unique_ptr<Error> error;    // why the whole failed
 
   bool finished() const { return phase >= RelationPhase::kDone; }
   SlotStatus status(std::uint32_t item) const;
@@ -81,11 +82,11 @@ class Relation {
   void release(Chunk& chunk, std::uint32_t item);
 
   std::vector<std::unique_ptr<Chunk>> chunks_;  // null: not touched yet, or freed
-  std::uint32_t scanned_chunks_ = 0;  // chunks that the prefix has passed
+  std::uint32_t scanned_chunks_ = 0;            // chunks that the prefix has passed
   std::unordered_map<std::uint32_t, Error> errors_;
   mutable Value whole_;
   mutable bool whole_cached_ = false;
-  mutable Value filled_;       // whole() with the last fill
+  mutable Value filled_;  // whole() with the last fill
   mutable Value filled_with_;
   mutable bool filled_cached_ = false;
   std::uint32_t first_failed_ = 0;
