@@ -5,18 +5,21 @@ DEMO := build/release/bin/sluice run examples/changes/changes.yaml
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := all
-.PHONY: all demo test test-long test-asan test-tsan bench-graph bench-expr bench-start format lint clean help \
-        packages
+.PHONY: all demo test test-long test-asan test-tsan bench-graph bench-expr bench-start bench-durable \
+        soak soak-bugs format lint clean help packages
 
 # Configures build/$(1) when needed and builds the targets $(2) there.
 define build
 	@test -f build/$(1)/build.ninja || { echo "sluice: configuring build/$(1)" >&2; \
 	  cmake --preset $(1) >build/.configure.log 2>&1 || \
 	  { cat build/.configure.log >&2; exit 1; }; }
-	@ninja -C build/$(1) -n $(2) 2>/dev/null | grep -q "no work to do" || \
-	  echo "sluice: compiling build/$(1) (minutes the first time, seconds after)" >&2
-	@ninja -C build/$(1) --quiet $(if $(SLUICE_JOBS),-j$(SLUICE_JOBS)) $(2) | \
-	  { grep --line-buffered -v "no work to do" || true; }
+	@ninja -C build/$(1) $(if $(SLUICE_JOBS),-j$(SLUICE_JOBS)) $(2) | { said=; \
+	  while IFS= read -r line; do case "$$line" in \
+	    "["*"] Building "* | "["*"] Linking "*) test -n "$$said" || \
+	      echo "sluice: compiling build/$(1) (minutes the first time, seconds after)" >&2; said=1 ;; \
+	    "["*"] "* | "-- "* | "ninja: Entering directory"* | "ninja: no work to do.") ;; \
+	    *) printf '%s\n' "$$line" ;; \
+	  esac; done; }
 endef
 
 # Fetches and builds the third-party items $(1); CMake looks at build/.third_party for a new place.
@@ -61,6 +64,16 @@ test-tsan: packages ## the tests under ThreadSanitizer
 	$(call build,tsan,all)
 	@scripts/run_tests.py build/tsan
 
+soak: packages ## simulate SLUICE_SOAK_SEEDS (1,000,000) histories with crashes, over all cores
+	$(call provide,llama xgrammar)
+	$(call build,release,bench_soak)
+	@SLUICE_SOURCE_DIR=$(CURDIR) build/release/bin/bench_soak
+
+soak-bugs: packages ## find the seed that notices each injected bug; writes docs/injected_bugs.md
+	$(call provide,llama xgrammar)
+	$(call build,release,bench_soak)
+	@build/release/bin/bench_soak --bugs tests/sim/injected_bugs.def docs/injected_bugs.md
+
 bench-graph: packages ## run time per step against oneTBB and LangGraph (see bench/graph/README.md)
 	$(call provide,llama xgrammar bench_python)
 	$(call build,release,sluice bench_graph)
@@ -69,6 +82,14 @@ bench-graph: packages ## run time per step against oneTBB and LangGraph (see ben
 
 bench-start: all ## from starting the program to the first token (see bench/start/README.md)
 	@python3 bench/start/start.py build/release/bin/sluice
+
+bench-durable: packages ## what durability costs, beside DBOS, LangGraph and Restate (see bench/durable/README.md)
+	$(call provide,$(ENGINE) bench_durable restate)
+	$(call build,release,sluice bench_durable)
+	@python3 bench/durable/durable.py --sluice build/release/bin/sluice \
+	  --bench build/release/bin/bench_durable \
+	  --python $$(sed -n 's/^bench_durable=//p' build/.third_party) \
+	  --restate $$(sed -n 's/^restate=//p' build/.third_party)
 
 bench-expr: packages ## time per expression (see bench/expr/README.md)
 	$(call provide,llama xgrammar)

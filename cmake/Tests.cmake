@@ -35,6 +35,9 @@ function(sluice_add_test name)
     ENVIRONMENT "${SLUICE_TEST_ENVIRONMENT};GTEST_OUTPUT=xml:${SLUICE_TEST_RESULTS}/${name}.xml")
 endfunction()
 
+# The folder of src/ that a test folder of another name is about.
+set(SLUICE_TESTED_BY_sim simulate)
+
 # A test folder that mirrors a folder of src/ links that; any other links all of them.
 function(sluice_test folder)
   sluice_glob(sources "${PROJECT_SOURCE_DIR}/tests/${folder}")
@@ -43,6 +46,8 @@ function(sluice_test folder)
   endif()
   if(folder IN_LIST SLUICE_FOLDERS AND TARGET sluice_${folder})
     set(links sluice_${folder})
+  elseif(DEFINED SLUICE_TESTED_BY_${folder})
+    set(links sluice_${SLUICE_TESTED_BY_${folder}})
   else()
     set(links ${SLUICE_FOLDERS})
     if(NOT SLUICE_WITH_ENGINE)
@@ -73,9 +78,17 @@ sluice_add_test(setup ${SLUICE_PYTHON} tests/setup/test_third_party.py
                 ${SLUICE_TEST_RESULTS}/setup.xml)
 
 # pytest with the real binary, the real model and real servers.
+# Those of durability kill, fill and damage; they are an entry of their own, with time for 200 kills.
+set(e2e_durable test_durable test_store_faults test_old_journals test_kill)
+list(TRANSFORM e2e_durable REPLACE "(.+)" "tests/e2e/\\1.py")
+list(TRANSFORM e2e_durable PREPEND "--ignore=" OUTPUT_VARIABLE ignored)
 file(GLOB e2e CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/e2e/test_*.py")
 if(e2e AND TARGET sluice)
-  sluice_add_test(e2e ${SLUICE_THIRD_PARTY_pytest} -m pytest tests/e2e -q -p no:cacheprovider
+  set(pytest ${SLUICE_THIRD_PARTY_pytest} -m pytest -q -p no:cacheprovider)
+  sluice_add_test(e2e ${pytest} tests/e2e ${ignored}
                   --junitxml=${SLUICE_TEST_RESULTS}/e2e.xml)
-  set_tests_properties(e2e PROPERTIES RUN_SERIAL ON)
+  sluice_add_test(e2e_durable ${pytest} ${e2e_durable}
+                  --junitxml=${SLUICE_TEST_RESULTS}/e2e_durable.xml)
+  set_tests_properties(e2e e2e_durable PROPERTIES RUN_SERIAL ON)
+  set_tests_properties(e2e_durable PROPERTIES TIMEOUT 1500)
 endif()

@@ -8,6 +8,8 @@ packages="
   cmake ninja-build ccache pkg-config git ca-certificates
   libboost1.81-dev libcurl4-openssl-dev libfyaml-dev libre2-dev libfmt-dev libspdlog-dev
   libcli11-dev libsqlite3-dev libssl-dev libxxhash-dev libzstd-dev zlib1g-dev libhwy-dev
+  libhowardhinnant-date-dev tzdata
+  libpqxx-dev postgresql
   libgtest-dev libgmock-dev libbenchmark-dev libtbb-dev
   bubblewrap python3 python3-venv python3-pip
 "
@@ -46,11 +48,21 @@ if [ "$(id -u)" != 0 ]; then
 fi
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+no_service=""
+trap 'rm -f "$log"; [ -z "$no_service" ] || $root rm -f "$no_service"' EXIT
 options="-q -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30
   -o DPkg::Lock::Timeout=300"
 say "installing packages (a few minutes on a bare machine):$missing"
 $root apt-get $options update >"$log" 2>&1 || say "apt-get update failed; trying with the old lists"
+# The tests start a database server of their own; Debian's would run all the time for nobody.
+no_service=/etc/postgresql-common/createcluster.d/sluice.conf
+case " $missing " in
+  *" postgresql "*)
+    $root mkdir -p "${no_service%/*}"
+    echo "create_main_cluster = false" | $root tee "$no_service" >/dev/null
+    ;;
+  *) no_service="" ;;
+esac
 if ! $root env DEBIAN_FRONTEND=noninteractive \
   apt-get $options install -y --no-install-recommends $missing >>"$log" 2>&1; then
   tail -n 15 "$log" >&2

@@ -5,7 +5,8 @@
     third_party.py paths               print the lines, fetch nothing
 
 Items: llama, llama_serial (no OpenMP, for sanitizers), xgrammar, model, schema_suite,
-mcp_servers, pytest, bench_python (LangGraph); without a name what the tests need.
+mcp_servers, pytest, bench_python (LangGraph), bench_durable (DBOS, LangGraph and Restate's SDK),
+restate (its server); without a name what the tests need.
 The cache is $SLUICE_CACHE or ~/.cache/sluice. $SLUICE_NATIVE=OFF builds llama.cpp for any
 processor of this kind; $SLUICE_JOBS bounds the compilers that run at once. Each item is
 made in a temporary folder and renamed, under a lock: two builds never collide.
@@ -88,15 +89,20 @@ def xgrammar_path():
     return CACHE / f"xgrammar-{PINS['xgrammar']['version']}-{key}"
 
 
-def mcp_root():
-    folder = ROOT / "tests" / "e2e" / "mcp"
-    lock = folder / "package-lock.json"
-    return CACHE / f"mcp-servers-{short_hash(lock.read_bytes() if lock.exists() else b'')}"
+# The folder of the package-lock.json of each set of npm packages.
+NPM_FOLDERS = {"mcp_servers": ROOT / "tests/e2e/mcp", "restate": ROOT / "bench/durable"}
+
+
+def npm_modules(item):
+    lock = NPM_FOLDERS[item] / "package-lock.json"
+    key = short_hash(lock.read_bytes() if lock.exists() else b"")
+    return CACHE / f"{item.replace('_', '-')}-{key}" / "node_modules"
 
 
 # The requirements file of each Python environment.
 REQUIREMENTS = {"pytest": ROOT / "tests/e2e/requirements.txt",
-                "bench_python": ROOT / "bench/requirements.txt"}
+                "bench_python": ROOT / "bench/requirements.txt",
+                "bench_durable": ROOT / "bench/durable/requirements.txt"}
 
 
 def environment_path(item):
@@ -114,9 +120,11 @@ def paths(source):
         "xgrammar": xgrammar_path(),
         "model": CACHE / "models" / pathlib.Path(pin["member"]).name,
         "schema_suite": CACHE / f"jsonschema-suite-{PINS['schema_suite']['version']}" / "json",
-        "mcp_servers": mcp_root() / "node_modules",
+        "mcp_servers": npm_modules("mcp_servers"),
+        "restate": npm_modules("restate"),
         "pytest": environment_path("pytest") / "bin" / "python",
         "bench_python": environment_path("bench_python") / "bin" / "python",
+        "bench_durable": environment_path("bench_durable") / "bin" / "python",
     }
 
 
@@ -242,12 +250,13 @@ def make_schema_suite(target):
         shutil.rmtree(folder / "source")
 
 
-def make_mcp_servers(target):
+def make_npm_modules(item, target):
     downloads.require_tool("npm", "npm")
+    source = NPM_FOLDERS[item]
     with made_in_temporary(target.parent) as folder:
         for name in ("package.json", "package-lock.json"):
-            shutil.copy(ROOT / "tests" / "e2e" / "mcp" / name, folder / name)
-        say("installing the MCP servers that the tests talk to: once per machine")
+            shutil.copy(source / name, folder / name)
+        say(f"installing {source.relative_to(ROOT)}/package-lock.json: once per machine")
         downloads.run(["npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"],
                       "npm ci", 600, cwd=folder)
 
@@ -281,9 +290,11 @@ def ensure(item, path, source):
             make_llama(path, "ON" if item == "llama" else "OFF", source)
         elif item in REQUIREMENTS:
             make_environment(item, path)
+        elif item in NPM_FOLDERS:
+            make_npm_modules(item, path)
         else:
             makers = {"xgrammar": make_xgrammar, "model": make_model,
-                      "schema_suite": make_schema_suite, "mcp_servers": make_mcp_servers}
+                      "schema_suite": make_schema_suite}
             makers[item](path)
 
 

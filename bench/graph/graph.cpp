@@ -11,8 +11,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -36,13 +38,29 @@ constexpr int kRepeats = 20;  // of our own 1,000-step plans within one measurem
 class IdleHost final : public Host {
  public:
   SteadyNs now() override { return system_clock().steady_ns(); }
-  void post(std::function<void()> work) override { work(); }
-  void set_timer(std::uint64_t, std::int64_t) override {}
+  WallNs wall_now() override { return system_clock().wall_ns(); }
+  void post(std::function<void()> work) override { posted_.push_back(std::move(work)); }
+  void run_posted() {
+    while (!posted_.empty()) {
+      auto work = std::move(posted_.front());
+      posted_.pop_front();
+      work();
+    }
+  }
+  void set_timer(const SetTimer&) override {}
   void clear_timer(std::uint64_t) override {}
   void perform(const StartCall&) override { std::abort(); }
   void cancel(const CallRef&) override {}
   void resume(const CallRef&) override {}
   void admit(const AdmitPlan&) override { std::abort(); }
+  void begin_wait(const BeginWait&) override { std::abort(); }
+  Effect effect_of(const StartCall&) override { return Effect::kPure; }
+  bool has_probe(const StartCall&) override { return false; }
+  void probe(const StartCall&) override { std::abort(); }
+  Result<PhysicalPlanPtr> adopt(const AdmitPlan&, const Value&) override { std::abort(); }
+
+ private:
+  std::deque<std::function<void()>> posted_;
 };
 
 PhysicalPlanPtr make_plan(const std::string& text) {
@@ -94,6 +112,7 @@ double run_seconds(const PhysicalPlanPtr& plan, const Value& params) {
   RunLoop loop(plan, host, values, &summary,
                [&](RunOutcome outcome) { good = outcome.status == RunStatus::kSucceeded; });
   loop.start({"bench", params, 1});
+  host.run_posted();
   double seconds = seconds_now() - start;
   if (!good) {
     fmt::print(stderr, "a benchmark's run did not succeed\n");

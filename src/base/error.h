@@ -15,7 +15,7 @@ namespace sluice {
 enum class ErrorClass : std::uint8_t { kUser, kPlan, kExternal, kSystem, kInternal };
 
 enum class ErrorCode : std::uint16_t {
-#define SLUICE_ERROR(enumerator, name, number, klass, retryable, summary) enumerator = number,
+#define SLUICE_ERROR(enumerator, name, number, klass, retryable, summary) enumerator = (number),
 #include "base/error_codes.def"
 #undef SLUICE_ERROR
 };

@@ -15,8 +15,17 @@
 namespace sluice::cli {
 namespace {
 
-constexpr std::array<Command, 8> kCommands{{
+constexpr std::array<Command, 16> kCommands{{
     {"run", "Run a plan", &add_run},
+    {"resume", "Go on with a run that stopped, where it stopped", &add_resume},
+    {"runs", "List the runs that were recorded; show, tail, export, check, gc", &add_runs},
+    {"approve", "List what waits for a person, and what to type", &add_approve},
+    {"signal", "Send a signal to a run that waits for it", &add_signal},
+    {"resolve", "Say what became of a call in doubt", &add_resolve},
+    {"cancel", "Cancel a run: nothing more is done, and undone where its plan says so",
+     &add_cancel},
+    {"fork", "A new run from a step of an old one, with what is the same", &add_fork},
+    {"replay", "Decide again all that a run decided, and compare", &add_replay},
     {"check", "Find everything that is wrong with plans, without running them", &add_check},
     {"explain", "Show a plan's graph: what waits for what, and what runs where", &add_explain},
     {"tools", "List the kinds of tools, or the tools of a plan", &add_tools},
@@ -26,15 +35,23 @@ constexpr std::array<Command, 8> kCommands{{
     {"completion", "Print completion for bash, zsh or fish", &add_completion},
 }};
 
+constexpr std::array<Command, 5> kRunsCommands{{
+    {"show", "A run: steps, attempts, errors, what is in doubt, what it waits for", &add_runs_show},
+    {"tail", "Follow a run as it goes", &add_runs_tail},
+    {"export", "The records of a run, one JSON object a line", &add_runs_export},
+    {"check", "Read the whole journal and say what is whole", &add_runs_check},
+    {"gc", "Delete runs that ended long ago", &add_runs_gc},
+}};
+
 constexpr std::string_view kFooter =
     "Examples:\n"
     "  sluice init hello && sluice run hello/plan.yaml\n"
     "  sluice check plan.yaml\n"
     "  sluice run plan.yaml --param count=10 --model my.gguf\n"
     "  sluice explain plan.yaml --format mermaid\n"
-    "\n"
-    "Exit codes: 0 good, 1 the run failed, 2 the plan or its parameters are wrong, 3 usage or a\n"
-    "path that cannot be read, 4 resumable (doubt or a spent budget is left), 130 interrupted\n";
+    "  sluice runs   and   sluice runs show last\n"
+    "  sluice resume last\n"
+    "\n";
 
 bool known_command(std::string_view name) {
   for (const Command& command : kCommands) {
@@ -90,6 +107,7 @@ void set_level(const std::string& name) {
 }  // namespace
 
 std::span<const Command> commands() { return kCommands; }
+std::span<const Command> runs_commands() { return kRunsCommands; }
 
 int run_command_line(int argc, char** argv) {
   if (explain_first_word(argc, argv)) return kUsageWrong;
@@ -102,7 +120,7 @@ int run_command_line(int argc, char** argv) {
                                        "What to log: trace, debug, info, warning, error, off");
   app.require_subcommand(1);
   app.fallthrough();
-  app.footer(std::string(kFooter));
+  app.footer(std::string(kFooter) + std::string(kExitCodesText));
   int status = kGood;
   for (const Command& command : kCommands) {
     CLI::App* sub = app.add_subcommand(std::string(command.name), std::string(command.summary));

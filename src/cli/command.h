@@ -17,8 +17,17 @@ struct Command {
   AddCommand add;
 };
 std::span<const Command> commands();
+std::span<const Command> runs_commands();  // those of `sluice runs`
 
 void add_run(CLI::App& app, int& status);
+void add_resume(CLI::App& app, int& status);
+void add_runs(CLI::App& app, int& status);
+void add_approve(CLI::App& app, int& status);
+void add_signal(CLI::App& app, int& status);
+void add_resolve(CLI::App& app, int& status);
+void add_cancel(CLI::App& app, int& status);
+void add_fork(CLI::App& app, int& status);
+void add_replay(CLI::App& app, int& status);
 void add_check(CLI::App& app, int& status);
 void add_explain(CLI::App& app, int& status);
 void add_tools(CLI::App& app, int& status);
@@ -26,6 +35,12 @@ void add_models(CLI::App& app, int& status);
 void add_init(CLI::App& app, int& status);
 void add_version(CLI::App& app, int& status);
 void add_completion(CLI::App& app, int& status);
+
+void add_runs_show(CLI::App& app, int& status);
+void add_runs_tail(CLI::App& app, int& status);
+void add_runs_export(CLI::App& app, int& status);
+void add_runs_check(CLI::App& app, int& status);
+void add_runs_gc(CLI::App& app, int& status);
 
 // The whole command line; gives the exit code.
 int run_command_line(int argc, char** argv);

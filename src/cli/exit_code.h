@@ -1,6 +1,8 @@
 // What the process tells its caller when it ends. Pure.
 #pragma once
 
+#include <string_view>
+
 #include "base/error.h"
 #include "runtime/effect.h"
 
@@ -10,10 +12,18 @@ enum ExitCode : int {
   kGood = 0,
   kRunFailed = 1,   // input and output of the machine included
   kPlanWrong = 2,   // or its parameters
-  kUsageWrong = 3,  // or a path that cannot be read
-  kResumable = 4,   // only doubt or a spent budget is left
+  kUsageWrong = 3,  // or a path that cannot be read, or a run that is not there
+  kResumable = 4,   // in doubt, or its budget is spent: a person has to decide
+  kBusy = 5,        // another live process has the run
   kInterrupted = 130,
 };
+
+// For --help.
+inline constexpr std::string_view kExitCodesText =
+    "Exit codes: 0 good, 1 the run failed, 2 the plan or its parameters are wrong, 3 usage, a "
+    "path\n"
+    "that cannot be read or a run that is not there, 4 a person has to decide (a call in doubt, a\n"
+    "spent budget), 5 another live process has the run, 130 interrupted or cancelled\n";
 
 inline ExitCode exit_code_of(RunStatus status) {
   switch (status) {
@@ -35,10 +45,21 @@ inline ExitCode exit_code_of(RunStatus status) {
 
 // Of an error that kept a command from doing its work.
 inline ExitCode exit_code_of(const Error& error) {
-  if (error.code() == ErrorCode::kUsage || error.code() == ErrorCode::kFileUnreadable) {
-    return kUsageWrong;
+  switch (error.code()) {
+    case ErrorCode::kUsage:
+    case ErrorCode::kFileUnreadable:
+    case ErrorCode::kRunUnknown:
+    case ErrorCode::kRunEnded:
+    case ErrorCode::kRunChanged:
+    case ErrorCode::kSignalUnknown:
+    case ErrorCode::kSignalInvalid:
+    case ErrorCode::kTaskUnknown:
+      return kUsageWrong;
+    case ErrorCode::kRunBusy:
+      return kBusy;
+    default:
+      return error.klass() == ErrorClass::kPlan ? kPlanWrong : kRunFailed;
   }
-  return error.klass() == ErrorClass::kPlan ? kPlanWrong : kRunFailed;
 }
 
 }  // namespace sluice::cli

@@ -33,6 +33,8 @@ std::string error_text(const Error& error, const std::vector<std::string>& files
 void print_error(const Error& error);
 // "2 errors, 1 warning".
 std::string counts_text(const Diagnostics& findings);
+// As a shell takes it: quoted where it must be.
+std::string shell_word(std::string_view text);
 // "1 step", "2 steps"
 std::string plural(std::uint64_t count, std::string_view noun);
 

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <charconv>
 #include <cmath>
+#include <ctime>
+#include <limits>
 
 namespace sluice::cli {
 
@@ -40,6 +43,39 @@ std::string bytes_text(std::uint64_t bytes) {
 std::string rate_text(double per_second) {
   if (per_second < 10) return fmt::format("{:.1f}", per_second);
   return count_text(static_cast<std::uint64_t>(per_second));
+}
+
+std::string age_text(std::int64_t ns) {
+  const std::int64_t seconds = ns < 0 ? 0 : ns / kNsPerSecond;
+  if (seconds < 60) return fmt::format("{} s", seconds);
+  if (seconds < 3600) return fmt::format("{} min", seconds / 60);
+  if (seconds < 2 * 86'400) return fmt::format("{} h", seconds / 3600);
+  return fmt::format("{} d", seconds / 86'400);
+}
+
+std::string time_text(WallNs at) {
+  const auto seconds = static_cast<std::time_t>(at / kNsPerSecond);
+  std::tm parts{};
+  if (::gmtime_r(&seconds, &parts) == nullptr) return "never";
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%SZ", &parts);
+  return text.data();
+}
+
+Result<std::int64_t> parse_age(std::string_view text) {
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit(end, text.data() + text.size());
+  constexpr std::array<std::pair<std::string_view, std::int64_t>, 5> kUnits{
+      {{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86'400}, {"w", 604'800}}};
+  for (const auto& [name, seconds] : kUnits) {
+    if (error != std::errc() || unit != name || number < 0) continue;
+    const std::int64_t most = std::numeric_limits<std::int64_t>::max() / kNsPerSecond / seconds;
+    return number > most ? std::numeric_limits<std::int64_t>::max()
+                         : number * seconds * kNsPerSecond;
+  }
+  return fail(ErrorCode::kUsage,
+              fmt::format("'{}' is no length of time; write 30d, 12h or 5m", text));
 }
 
 }  // namespace sluice::cli

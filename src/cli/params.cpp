@@ -82,6 +82,21 @@ Result<std::string> row_param(const Plan& plan, const std::string& given) {
 
 }  // namespace
 
+void add_param_options(CLI::App& app, ParamArguments& arguments) {
+  app.add_option("-p,--param", arguments.values,
+                 "A parameter as NAME=VALUE; NAME=@FILE takes the file's text")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+  app.add_option("--params", arguments.files, "Parameters from a YAML or JSON map")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  app.add_option("--input", arguments.input, "Rows from .jsonl, .csv, .tsv or .json, as one list")
+      ->type_name("FILE");
+  app.add_option("--input-param", arguments.input_param,
+                 "The parameter that the rows are (default: the only one that takes a list)")
+      ->type_name("NAME");
+}
+
 Result<Value> parse_param_value(const ParamSpec* spec, const std::string& name,
                                 const std::string& text) {
   const Type type = spec != nullptr && spec->schema ? spec->schema->type() : Type::any();

@@ -2,6 +2,7 @@
 // but for the files they name.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ struct ParamArguments {
   std::string input;                // rows
   std::string input_param;          // which parameter they are; "" when only one takes a list
 };
+
+// --param, --params, --input and --input-param.
+void add_param_options(CLI::App& app, ParamArguments& arguments);
 
 // One object of all; later ones win, --param over files. kUsage, kFileUnreadable, kParamInvalid.
 // What the plan makes of it is for bind_params to say.

@@ -34,8 +34,11 @@ Result<CheckedPlan> check_plan_file(const std::string& file) {
   checked.file = file;
   checked.folder = folder_of(file);
   ParseOptions options;
-  options.read_file = [folder = checked.folder](std::string_view name) {
-    return read_plan_file(folder / fs::path(name));
+  checked.texts.emplace_back(file, *text);
+  options.read_file = [&checked](std::string_view name) {
+    auto content = read_plan_file(checked.folder / fs::path(name));
+    if (content) checked.texts.emplace_back(std::string(name), *content);
+    return content;
   };
   ParsedPlan parsed = parse_plan(*text, file, options);
   checked.findings = std::move(parsed.diagnostics);
@@ -63,6 +66,18 @@ std::expected<CheckedPlan, ExitCode> require_plan(const std::string& file, bool 
   }
   if (!bad) return std::move(*checked);
   write_err(fmt::format("{} in {}; nothing was run\n", counts_text(checked->findings), file));
+  return std::unexpected(kPlanWrong);
+}
+
+std::expected<Value, ExitCode> require_params(CheckedPlan& checked, const Result<Value>& given) {
+  if (!given) {
+    print_error(given.error());
+    return std::unexpected(exit_code_of(given.error()));
+  }
+  Diagnostics findings;
+  Value params = bind_params(*checked.plan, *given, findings);
+  if (!findings.has_errors()) return params;
+  write_err(diagnostics_text(findings, checked.files, checked.sources, terminal_of(2)));
   return std::unexpected(kPlanWrong);
 }
 

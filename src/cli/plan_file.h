@@ -7,6 +7,7 @@
 
 #include "cli/exit_code.h"
 #include "cli/messages.h"
+#include "host/run_header.h"
 #include "plan/diagnostic.h"
 #include "plan/logical.h"
 
@@ -19,6 +20,7 @@ struct CheckedPlan {
   Diagnostics findings;          // of form and meaning, sorted
   std::vector<std::string> files;
   SourceLines sources;
+  PlanTexts texts;  // of the plan and its sub-plans' files, as they were read
 };
 
 // Everything that can be found without running anything. An Error: the file could not be read, or
@@ -27,5 +29,7 @@ Result<CheckedPlan> check_plan_file(const std::string& file);
 // The same for commands that need a good plan: prints the findings, gives the exit code if any is
 // an error.
 std::expected<CheckedPlan, ExitCode> require_plan(const std::string& file, bool show_warnings);
+// The parameters that a run of it gets, from those that were given; prints what is wrong.
+std::expected<Value, ExitCode> require_params(CheckedPlan& checked, const Result<Value>& given);
 
 }  // namespace sluice::cli

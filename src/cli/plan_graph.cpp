@@ -3,13 +3,31 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "plan/duration.h"
 
 namespace sluice::cli {
 namespace {
+
+// "wait signal decision, for 24h"
+std::string wait_text(const Binding& wait) {
+  std::string text = "wait";
+  std::string_view before = " ";
+  for (std::string_view key : {"signal", "for", "until"}) {
+    const Binding* part = wait.find(key);
+    if (part == nullptr) continue;
+    const std::optional<Value> constant = part->as_constant();
+    const bool known = constant && constant->is_string();
+    text += fmt::format("{}{} {}", before, key,
+                        known ? std::string(constant->as_string()) : part->expr.to_string());
+    before = ", ";
+  }
+  return text;
+}
 
 std::string operation_text(const PhysicalStep& step) {
   const Step& logical = step.logical;
@@ -24,6 +42,8 @@ std::string operation_text(const PhysicalStep& step) {
       return step.produced_plan ? "plan (produced)" : "plan " + logical.target;
     case OperatorKind::kValue:
       return "value";
+    case OperatorKind::kWait:
+      return wait_text(step.body.binding);
   }
   return "";
 }
@@ -70,7 +90,9 @@ void add_plan(const PhysicalPlan& plan, const std::string& prefix, PlanGraph& gr
     GraphNode node;
     node.id = id_of(at);
     node.operation = operation_text(step);
-    if (step.logical.op != OperatorKind::kValue) node.effect = effect_name(step.effect);
+    const OperatorKind op = step.logical.op;
+    const bool calls = op != OperatorKind::kValue && op != OperatorKind::kWait;
+    if (calls) node.effect = effect_name(step.effect);
     node.resource = step.resource;
     node.limit = step.resource_limit;
     node.mapped = step.mapped;

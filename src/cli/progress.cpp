@@ -32,6 +32,7 @@ std::string step_text(const StepSummary& step) {
   std::string text = fmt::format("{}/{}{}", count_text(ended(step)), count_text(step.known),
                                  step.closed ? "" : "+");
   if (step.running > 0) text += fmt::format(", {} running", count_text(step.running));
+  if (step.waiting > 0) text += fmt::format(", {} waiting", count_text(step.waiting));
   if (step.failed > 0) text += fmt::format(", {} failed", count_text(step.failed));
   if (step.in_doubt > 0) text += fmt::format(", {} in doubt", count_text(step.in_doubt));
   if (step.retries > 0) text += fmt::format(", {} retried", count_text(step.retries));
@@ -87,8 +88,7 @@ std::optional<std::int64_t> time_left_ns(const RunSummary& summary, SteadyNs now
   return longest;
 }
 
-void Progress::show(const RunSummary& summary, const EngineStats& engines) {
-  const SteadyNs now = clock_.steady_ns();
+void Progress::show(const RunSummary& summary, const EngineStats& engines, SteadyNs now) {
   std::uint64_t tasks = 0;
   for (const StepSummary& step : summary.steps) tasks += ended(step);
   // An engine counts tokens as they come; servers tell theirs at the end of a call.
@@ -145,10 +145,14 @@ void Progress::print_plain(const RunSummary& summary, SteadyNs now) {
   last_plain_ = now;
   std::string steps;
   for (const StepSummary& step : summary.steps) {
-    const bool moving = step.running > 0 || (busy(step) && ended(step) > 0);
+    const bool moving = step.running > 0 || (busy(step) && ended(step) > 0 && step.waiting == 0);
     if (moving) steps += fmt::format("; {} {}", step.id, step_text(step));
   }
-  write_err(speed_text(summary, now) + steps + "\n");
+  // What waits for a person may do so for days, and was said when it began.
+  const bool only_waits =
+      steps.empty() &&
+      std::ranges::any_of(summary.steps, [](const StepSummary& step) { return step.waiting > 0; });
+  if (!only_waits) write_err(speed_text(summary, now) + steps + "\n");
 }
 
 void Progress::say(std::string_view line) {

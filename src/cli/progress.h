@@ -34,9 +34,10 @@ std::optional<std::int64_t> time_left_ns(const RunSummary& summary, SteadyNs now
 
 class Progress {
  public:
-  Progress(Terminal terminal, const Clock& clock) : terminal_(terminal), clock_(clock) {}
+  explicit Progress(Terminal terminal) : terminal_(terminal) {}
 
-  void show(const RunSummary& summary, const EngineStats& engines);
+  // `now`: in the life of the run, as the summary's times are.
+  void show(const RunSummary& summary, const EngineStats& engines, SteadyNs now);
   // A line that stays, above what redraws.
   void say(std::string_view line);
   void clear();  // takes the redrawn lines away
@@ -47,7 +48,6 @@ class Progress {
   std::string speed_text(const RunSummary& summary, SteadyNs now) const;
 
   Terminal terminal_;
-  const Clock& clock_;
   Rates rates_;
   int drawn_lines_ = 0;
   SteadyNs last_plain_ = 0;

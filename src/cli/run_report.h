@@ -1,5 +1,5 @@
-// What a person reads when a run has ended: what ran, tokens, time, the critical path, what failed
-// and why, and what to type next. Pure.
+// What a person reads when a run has ended or stopped: what ran, tokens, time, the critical path,
+// what failed and why, and what to type next. Pure.
 #pragma once
 
 #include <string>
@@ -11,11 +11,14 @@
 namespace sluice::cli {
 
 struct ReportContext {
-  std::string plan_file;
+  std::string plan_file;           // "" when the plan came from the journal
   std::vector<std::string> files;  // names for positions
   Terminal terminal;
+  std::string journal = {};  // " --journal FILE" as it was given, or ""
 };
 
 std::string run_report_text(const RunReport& report, const ReportContext& context);
+// Only what to type next; "" when there is nothing to do.
+std::string next_commands(const RunReport& report, const ReportContext& context);
 
 }  // namespace sluice::cli

@@ -1,8 +1,11 @@
 #include "cli/trace_json.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 #include <vector>
 
+#include "cli/numbers_text.h"
 #include "data/json.h"
 
 namespace sluice::cli {
@@ -30,7 +33,8 @@ void add_task(Members& out, const TraceEvent& event) {
       "step", Value::string(event.step->logical_ids.empty() ? event.step->logical.id
                                                             : event.step->logical_ids.front()));
   const TaskRef& task = event.call.task;
-  if (task.frame > 0) out.emplace_back("frame", number(task.frame));
+  // A hash: more than a number of JSON holds for many readers.
+  if (task.frame > 0) out.emplace_back("frame", Value::string(fmt::format("{:016x}", task.frame)));
   const bool whole = event.kind == TraceKind::kItemsKnown || task.item == kNoIndex;
   if (event.step->mapped && !whole) out.emplace_back("item", number(task.item));
 }
@@ -40,7 +44,18 @@ void add_call(Members& out, const TraceEvent& event) {
   if (call.round > 0) out.emplace_back("round", number(call.round));
   if (call.attempt > 1) out.emplace_back("attempt", number(call.attempt));
   if (call.turn > 1) out.emplace_back("turn", number(call.turn));
-  if (call.call > 0) out.emplace_back("tool_call", number(call.call));
+  const std::uint16_t tool_call = call.call & static_cast<std::uint16_t>(~kUndoCall);
+  if (tool_call > 0) out.emplace_back("tool_call", number(tool_call));
+  if (call.undoes()) out.emplace_back("undo", Value::boolean(true));
+}
+
+Value text(const std::string& bytes) { return Value::from_utf8(bytes).value_or(Value()); }
+
+void add_wait(Members& out, const WaitBegan& wait) {
+  if (!wait.signal.empty()) out.emplace_back("signal", text(wait.signal));
+  if (!wait.of.empty()) out.emplace_back("of", text(wait.of));
+  if (!wait.ask.empty()) out.emplace_back("ask", text(wait.ask));
+  if (wait.until_wall_ns != 0) out.emplace_back("until", text(time_text(wait.until_wall_ns)));
 }
 
 }  // namespace
@@ -58,9 +73,9 @@ Value error_value(const Error& error) {
   return value;
 }
 
-std::string trace_line(const TraceEvent& event, SteadyNs start_ns) {
+std::string trace_line(const TraceEvent& event) {
   Members members{{"event", Value::string(trace_kind_name(event.kind))},
-                  {"at_ms", milliseconds(event.at - start_ns)}};
+                  {"at_ms", milliseconds(event.at)}};
   if (event.step != nullptr) {
     add_task(members, event);
     add_call(members, event);
@@ -85,11 +100,20 @@ std::string trace_line(const TraceEvent& event, SteadyNs start_ns) {
         members.emplace_back("status", Value::string(run_status_name(event.outcome->status)));
       }
       break;
+    case TraceKind::kWaiting:
+      if (event.wait != nullptr) add_wait(members, *event.wait);
+      break;
     default:
       break;
   }
   if (event.error != nullptr) members.emplace_back("error", error_value(*event.error));
   return to_json(Value::object(std::move(members)));
+}
+
+std::string run_line(const std::string& run_id, bool journaled) {
+  return to_json(Value::object({{"event", Value::string("run")},
+                                {"run", text(run_id)},
+                                {"recorded", Value::boolean(journaled)}}));
 }
 
 std::string result_line(const RunReport& report) {

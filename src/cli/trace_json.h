@@ -9,8 +9,10 @@
 
 namespace sluice::cli {
 
-// Without the line's end. Times count from `start_ns`.
-std::string trace_line(const TraceEvent& event, SteadyNs start_ns);
+// Without the line's end. Times are those of the run's life.
+std::string trace_line(const TraceEvent& event);
+// The first line: which run this is, and whether it can be found by that later.
+std::string run_line(const std::string& run_id, bool journaled);
 // The last line: how it ended and what it returned.
 std::string result_line(const RunReport& report);
 Value error_value(const Error& error);

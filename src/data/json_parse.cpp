@@ -19,10 +19,12 @@ class Builder {
  public:
   explicit Builder(bool careful) : careful_(careful) {}
 
+  // NOLINTBEGIN(readability-identifier-naming): the names that Boost.JSON looks for.
   static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
   static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
   static constexpr std::size_t max_key_size = static_cast<std::size_t>(-1);
   static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
+  // NOLINTEND(readability-identifier-naming)
 
   Value take() { return std::move(values_.back()); }
   const std::string& problem() const { return problem_; }

@@ -34,7 +34,7 @@ class Type {
 
   Type() = default;  // any
   static Type any() { return {}; }
-  static Type never() { return of(static_cast<Kind>(0)); }
+  static Type never() { return of(0); }
   static Type of(std::uint16_t kinds);
   static Type array_of(Type element);
   // Properties that are known; `required` are certainly there; `closed`: no others can be.

@@ -298,29 +298,35 @@ std::size_t Value::memory_bytes() const {
   return total;
 }
 
-std::string_view kind_name(Value::Kind kind) {
+std::string_view kind_with_article(Value::Kind kind) {
   switch (kind) {
     case Value::Kind::kNull:
       return "null";
     case Value::Kind::kBool:
-      return "boolean";
+      return "a boolean";
     case Value::Kind::kInt:
     case Value::Kind::kBigInt:
-      return "integer";
+      return "an integer";
     case Value::Kind::kDouble:
-      return "number";
+      return "a number";
     case Value::Kind::kString:
-      return "string";
+      return "a string";
     case Value::Kind::kArray:
-      return "array";
+      return "an array";
     case Value::Kind::kObject:
-      return "object";
+      return "an object";
     case Value::Kind::kBlob:
-      return "blob";
+      return "a blob";
     case Value::Kind::kVector:
-      return "vector";
+      return "a vector";
   }
   return "null";
+}
+
+std::string_view kind_name(Value::Kind kind) {
+  std::string_view words = kind_with_article(kind);
+  std::size_t space = words.find(' ');
+  return space == std::string_view::npos ? words : words.substr(space + 1);
 }
 
 }  // namespace sluice

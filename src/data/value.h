@@ -194,6 +194,8 @@ int compare_numbers(const Value& a, const Value& b);
 
 // "null", "boolean", "integer", "number", "string", "array", "object", "blob", "vector".
 std::string_view kind_name(Value::Kind kind);
+// The same with its article: "null", "a boolean", "an integer".
+std::string_view kind_with_article(Value::Kind kind);
 
 // Whether the bytes are UTF-8 as RFC 3629 has it: no surrogates, no overlong forms.
 bool valid_utf8(std::string_view bytes);

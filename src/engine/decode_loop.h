@@ -20,7 +20,7 @@
 #include "engine/prefix_cache.h"
 #include "engine/vocabulary.h"
 
-struct llama_batch;
+struct llama_batch;  // NOLINT(readability-identifier-naming): the library's own name
 
 namespace sluice {
 

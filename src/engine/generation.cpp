@@ -4,6 +4,7 @@
 
 #include "data/json.h"
 #include "engine/tool_protocol.h"
+#include "schedule/model_output.h"
 
 namespace sluice {
 namespace {
@@ -89,12 +90,7 @@ Result<void> Generation::read_json(ModelReply& reply) {
     if (!request_.output) return {};
     parsed = answer;
   }
-  auto violations = request_.output->validate(*parsed);
-  if (!violations.empty()) {
-    return fail(ErrorCode::kOutputInvalid,
-                fmt::format("the model's output does not fit its schema: {}: {}",
-                            describe(violations), preview(*parsed)));
-  }
+  if (auto fits = check_model_output(*request_.output, *parsed); !fits) return fits;
   reply.json = *parsed;
   return {};
 }

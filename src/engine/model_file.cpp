@@ -40,7 +40,7 @@ std::string seems_to_be(std::string_view head) {
     std::string_view magic;
     std::string_view what;
   };
-  static constexpr std::array known{
+  static constexpr std::array kKnown{
       Known{"%PDF", "a PDF document"},
       Known{"PK\x03\x04", "a ZIP archive (PyTorch models are ZIP archives too)"},
       Known{"\x1f\x8b", "a gzip archive: unpack it first"},
@@ -55,7 +55,7 @@ std::string seems_to_be(std::string_view head) {
             "ELF",
             "a program"},
   };
-  for (const Known& entry : known) {
+  for (const Known& entry : kKnown) {
     if (head.starts_with(entry.magic)) return std::string(entry.what);
   }
   if (head.size() > 9 && head[8] == '{') return "a safetensors file: convert it to GGUF";

@@ -61,6 +61,7 @@ RequestPreparer::RequestPreparer(const Vocabulary& vocabulary, const ChatTemplat
 Result<std::vector<TextSegment>> RequestPreparer::prompt_text(const ModelRequest& request) const {
   if (request.messages.empty()) {
     std::vector<TextSegment> out;
+    out.reserve(request.prompt.size());
     for (const PromptSegment& segment : request.prompt) out.push_back(segment.text);
     return out;
   }

@@ -11,6 +11,7 @@ Value text(std::string_view value) { return Value::string(value); }
 
 Value plain_object(std::vector<Value::Member> properties) {
   std::vector<Value> required;
+  required.reserve(properties.size());
   for (const auto& member : properties) required.push_back(text(member.first));
   return Value::object({{"type", text("object")},
                         {"properties", Value::object(std::move(properties))},

@@ -8,6 +8,7 @@
 #include "data/json.h"
 #include "plan/lower.h"
 #include "plan/parse.h"
+#include "plan/physical_codec.h"
 #include "verify/verify.h"
 
 namespace sluice {
@@ -43,7 +44,31 @@ Result<Value> plan_value(const AdmitPlan& request) {
   return parsed;
 }
 
+std::string name_of(const AdmitPlan& request) {
+  return fmt::format("plan of step {}", request.step->logical.id);
+}
+
 }  // namespace
+
+Result<PhysicalPlanPtr> read_adopted(const AdmitPlan& request, const Value& recorded) {
+  auto value = plan_value(request);
+  if (!value) return std::unexpected(value.error());
+  ParsedPlan parsed = parse_plan_value(*value, name_of(request));
+  if (parsed.plan == nullptr) {
+    return fail(ErrorCode::kJournalDamaged,
+                fmt::format("the {} that the run went on with cannot be read: {}", name_of(request),
+                            first_findings(parsed.diagnostics)));
+  }
+  return decode_physical(recorded, parsed.plan);
+}
+
+Result<AdmittedPlan> adopt_plan(const AdmitPlan& request, const Value& recorded,
+                                const PlanScope& parent, Resources& resources) {
+  auto plan = read_adopted(request, recorded);
+  if (!plan) return std::unexpected(plan.error());
+  const PlanScope* scope = resources.add_produced((*plan)->logical, parent, request.limits);
+  return AdmittedPlan{std::move(*plan), scope};
+}
 
 Result<AdmittedPlan> admit_plan(const AdmitPlan& request, const PlanScope& parent,
                                 Resources& resources) {
@@ -60,8 +85,7 @@ Result<AdmittedPlan> admit_plan(const AdmitPlan& request, const PlanScope& paren
                                   own));
     }
   }
-  const std::string name = fmt::format("plan of step {}", request.step->logical.id);
-  ParsedPlan parsed = parse_plan_value(*value, name);
+  ParsedPlan parsed = parse_plan_value(*value, name_of(request));
   if (parsed.plan == nullptr || parsed.diagnostics.has_errors()) {
     return rejected(request, first_findings(parsed.diagnostics));
   }

@@ -19,4 +19,11 @@ struct AdmittedPlan {
 Result<AdmittedPlan> admit_plan(const AdmitPlan& request, const PlanScope& parent,
                                 Resources& resources);
 
+// A plan that was admitted in an earlier process, as it was lowered then (`recorded`, of
+// encode_physical). It is not checked again: what holds is what the journal says.
+Result<AdmittedPlan> adopt_plan(const AdmitPlan& request, const Value& recorded,
+                                const PlanScope& parent, Resources& resources);
+// The same for who only reads the run and calls nothing.
+Result<PhysicalPlanPtr> read_adopted(const AdmitPlan& request, const Value& recorded);
+
 }  // namespace sluice

@@ -6,27 +6,12 @@
 
 #include <boost/asio/io_context.hpp>
 #include <memory>
-#include <string>
 
-#include "base/clock.h"
-#include "host/resources.h"
-#include "host/result_cache.h"
+#include "host/host_services.h"
 #include "plan/physical.h"
 #include "runtime/host.h"
-#include "runtime/value_store.h"
-#include "tools/tool.h"
 
 namespace sluice {
-
-// All outlive the host.
-struct HostServices {
-  Resources& resources;
-  Tool& code;  // runs code steps
-  ResultCache& cache;
-  ValueStore& values;
-  const Clock& clock;
-  std::string run_id;
-};
 
 class AsioHost final : public Host {
  public:
@@ -37,14 +22,25 @@ class AsioHost final : public Host {
   void set_inbox(EventInbox* inbox);
   void add_plan(const PhysicalPlanPtr& plan, const PlanScope& scope);
 
+  // Between the two no call leaves: those that come wait for the end of it, and can be cancelled
+  // until then as if they had never been. For a run that is taken up only to be cancelled.
+  void hold_calls();
+  void release_calls();
+
   SteadyNs now() override;
+  WallNs wall_now() override;
   void post(std::function<void()> work) override;
-  void set_timer(std::uint64_t timer, std::int64_t delay_ns) override;
+  void set_timer(const SetTimer& timer) override;
   void clear_timer(std::uint64_t timer) override;
   void perform(const StartCall& start) override;
   void cancel(const CallRef& call) override;
   void resume(const CallRef& call) override;
   void admit(const AdmitPlan& admit) override;
+  void begin_wait(const BeginWait& wait) override;
+  Effect effect_of(const StartCall& start) override;
+  bool has_probe(const StartCall& start) override;
+  void probe(const StartCall& start) override;
+  Result<PhysicalPlanPtr> adopt(const AdmitPlan& admit, const Value& recorded) override;
 
  private:
   struct Impl;

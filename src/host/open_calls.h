@@ -12,26 +12,18 @@
 
 #include "data/hash.h"
 #include "data/schema.h"
-#include "host/plan_scope.h"
+#include "host/call_targets.h"
 #include "runtime/effect.h"
 #include "schedule/model_instance.h"
 #include "tools/tool.h"
 
 namespace sluice {
 
-// What a step calls, found once per plan.
-struct StepTarget {
-  const PlanScope* scope = nullptr;
-  ToolEntry* tool = nullptr;
-  const FunctionSpec* function = nullptr;
-  ModelEntry* model = nullptr;
-};
-
 struct CallGate;
 
 struct HostCall {
   StartCall start;  // its values loaded
-  StepTarget target;
+  const StepTarget* target = nullptr;
   Tool* tool = nullptr;  // that it went to
   std::uint64_t tool_call = 0;
   ModelInstance* model = nullptr;
@@ -61,12 +53,7 @@ struct CallGate {
 
 struct CallRefHash {
   std::size_t operator()(const CallRef& ref) const {
-    std::uint64_t a = (std::uint64_t{ref.task.frame} << 32) | ref.task.step;
-    std::uint64_t b = (std::uint64_t{ref.task.item} << 32) | ref.round;
-    std::uint64_t c =
-        (std::uint64_t{ref.attempt} << 32) | (std::uint64_t{ref.turn} << 16) | ref.call;
-    std::uint64_t mixed = (a * 0x9E3779B97F4A7C15ULL) ^ (b * 0xC2B2AE3D27D4EB4FULL) ^ c;
-    return static_cast<std::size_t>(mixed ^ (mixed >> 29));
+    return static_cast<std::size_t>(call_hash(ref));
   }
 };
 using HostCalls = std::unordered_map<CallRef, HostCallPtr, CallRefHash>;

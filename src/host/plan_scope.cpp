@@ -29,6 +29,11 @@ ToolEntry* PlanScope::tool(std::string_view id) const {
   return parent_ == nullptr ? nullptr : parent_->tool(id);
 }
 
+const PlanScope& PlanScope::home_of(std::string_view tool) const {
+  if (tools_.contains(tool) || parent_ == nullptr) return *this;
+  return parent_->home_of(tool);
+}
+
 ModelEntry* PlanScope::model(std::string_view id) const {
   if (auto found = models_.find(id); found != models_.end()) return found->second;
   if (parent_ == nullptr) return nullptr;

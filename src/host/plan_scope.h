@@ -34,6 +34,7 @@ struct ModelEntry {
   std::optional<Error> problem;             // and why, for the calls that come all the same
   ModelDefaults defaults;
   std::string identity;  // of the weights, for result keys: file hash, or address and name
+  std::string what;      // its file or its address, for people
 };
 
 class PlanScope final : public ToolCatalog {
@@ -49,6 +50,8 @@ class PlanScope final : public ToolCatalog {
 
   ToolEntry* tool(std::string_view id) const;
   ModelEntry* model(std::string_view id) const;
+  // The scope of the plan that this one has the tool from: where names in its settings are known.
+  const PlanScope& home_of(std::string_view tool) const;
   const Plan& plan() const { return *plan_; }
   const PlanScope* parent() const { return parent_; }
 

@@ -137,6 +137,7 @@ Result<ModelEntry*> Resources::open_named_model(const WantedModel& wanted) {
     auto chosen = choose_default_model(options_.models);
     if (!chosen) return std::unexpected(chosen.error());
     location = std::move(*chosen);
+    default_model_ = location;
   } else if (named.kind == "openai") {
     location = {false, {}, text_setting(*settings, "url"), text_setting(*settings, "model")};
   } else {
@@ -151,6 +152,9 @@ Result<ModelEntry*> Resources::open_named_model(const WantedModel& wanted) {
   entry->defaults = defaults_of(*settings);
   entry->identity = location.embedded ? (*instance)->info().file_hash
                                       : fmt::format("{}#{}", location.url, location.name);
+  entry->what = location.embedded
+                    ? fmt::format("{} ({})", location.file.string(), entry->identity.substr(0, 12))
+                    : entry->identity;
   entry->instance = std::move(*instance);
   models_.push_back(std::move(entry));
   return models_by_settings_[key] = models_.back().get();

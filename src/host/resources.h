@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -43,6 +44,9 @@ class Resources {
   // A produced plan: sees of `parent` what `limits` lists.
   const PlanScope* add_produced(const PlanPtr& plan, const PlanScope& parent, const Limits& limits);
 
+  // What stands for the model `default` where the plan leaves that open; once models are open.
+  const std::optional<ModelLocation>& default_model() const { return default_model_; }
+
   Redactor& redactor() { return redactor_; }
   const std::vector<std::unique_ptr<ToolEntry>>& tools() const { return tools_; }
   const std::vector<std::unique_ptr<ModelEntry>>& models() const { return models_; }
@@ -75,6 +79,7 @@ class Resources {
   std::map<std::string, ToolEntry*> tools_by_settings_;
   std::map<std::string, ModelEntry*> models_by_settings_;
   std::vector<WantedModel> wanted_models_;
+  std::optional<ModelLocation> default_model_;
 };
 
 }  // namespace sluice

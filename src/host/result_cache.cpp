@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-#include "host/value_codec.h"
+#include "data/value_codec.h"
 
 namespace sluice {
 namespace {

@@ -1,26 +1,29 @@
-// run_plan: one run from a parsed and verified plan to its end, live on this machine. Opens the
-// plan's tools and models, checks it again with what open tools turned out to offer, drives the run
-// loop on the calling thread and closes everything. The command line and the server call it.
+// Runs live on this machine: one from a parsed and verified plan, one that a journal has, taken up
+// where it stopped, or a fork of one. Each opens the plan's tools and models, drives the run loop
+// on the calling thread until the run ends or stops, and closes everything. The command line and
+// the server call these.
 #pragma once
 
-#include <cstdint>
 #include <expected>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/clock.h"
 #include "base/error.h"
-#include "data/value.h"
 #include "engine/engine.h"
 #include "host/model_choice.h"
+#include "host/run_header.h"
 #include "host/secrets.h"
 #include "host/spill_store.h"
+#include "journal/journal.h"
 #include "plan/diagnostic.h"
 #include "plan/logical.h"
 #include "runtime/effect.h"
+#include "runtime/reuse.h"
+#include "runtime/run_loop.h"
 #include "runtime/summary.h"
 #include "runtime/trace.h"
 #include "schedule/model_instance.h"
@@ -35,11 +38,38 @@ struct RunSettings {
   std::uint32_t threads = 0;                  // 0: the machine's cores
   bool handle_signals = false;                // Ctrl-C and SIGTERM interrupt the run
   std::int64_t tick_ms = 100;
+  // Where the run is recorded; outlives it. Null: nothing of it survives the process.
+  Journal* journal = nullptr;
+};
+
+// What a fork takes from another run.
+struct ForkedFrom {
+  std::string run_id;
+  std::string step;
+  std::shared_ptr<const ReuseTable> reuse;
+  // The records of that run that `reuse` was made from: the first is not 1 in a compacted run.
+  JournalSeq first_seq = 0;
+  JournalSeq last_seq = 0;
 };
 
 struct RunRequest {
   PlanPtr plan;
-  Value params;  // bound and checked
+  Value params;     // bound and checked
+  PlanTexts texts;  // of the plan, for the journal; the first's name is what people call it
+  std::optional<ForkedFrom> forked;
+};
+
+struct ResumeRequest {
+  std::string run_id;
+  // Goes on although a model is another than the one that the run began with.
+  bool accept_changes = false;
+  // Set: the run is not to go on, but to be cancelled for this reason: undone where its plan says
+  // so, and ended.
+  std::optional<std::string> cancel;
+  // RunSettings::work_dir and ::models say where the plan's paths start and what stands for the
+  // model `default`; else both are what they were.
+  bool other_work_dir = false;
+  bool other_model = false;
 };
 
 // What goes on, for people. Called on the run's thread; must not block.
@@ -49,22 +79,38 @@ class RunObserver : public TraceSink {
   virtual void use_redactor(const Redactor* redactor) { (void)redactor; }
   virtual void on_notice(std::string_view text) { (void)text; }  // one sentence
   virtual void on_opened(const std::vector<ModelInfo>& models) { (void)models; }
+  // The run has its id; `journaled`: and can be found by it from now on.
+  virtual void on_started(const std::string& run_id, bool journaled) {
+    (void)run_id;
+    (void)journaled;
+  }
+  virtual void on_resumed(const ResumeReport& report) { (void)report; }
   virtual void on_interrupt(int times) { (void)times; }
-  virtual void on_tick(const RunSummary& so_far, const EngineStats& engines) {
+  // `now`: in the life of the run, as the summary's times are.
+  virtual void on_tick(const RunSummary& so_far, const EngineStats& engines, SteadyNs now) {
     (void)so_far;
     (void)engines;
+    (void)now;
   }
 };
 
 struct RunReport {
   std::string run_id;
+  std::vector<std::string> plan_files;  // names for positions in errors
+  bool journaled = false;
+  bool ended = true;   // for good; false: it can be resumed, if it is journaled
   RunOutcome outcome;  // its result holds no spilled values
   RunSummary summary;
+  // Of a run that has not ended for good. Steps are not set: they went with the plan.
+  std::vector<RunState::Doubt> doubts;
+  std::vector<RunState::Waiting> waits;
+  std::optional<ResumeReport> resumed;
   SpillStats memory;
   EngineStats engines;  // over all embedded models
 };
 
-// Why a run never started: findings about the plan, or an error about its surroundings.
+// Why a run never started, or was not taken up: findings about the plan, or an error about its
+// surroundings. A run that could not be taken up is as it was before.
 struct RunRefused {
   Diagnostics findings;
   std::optional<Error> error;
@@ -72,5 +118,10 @@ struct RunRefused {
 
 std::expected<RunReport, RunRefused> run_plan(const RunRequest& request,
                                               const RunSettings& settings, RunObserver& observer);
+
+// `settings.journal` must be set. A run that had ended when its process died is closed; the report
+// tells how it ended. kRunUnknown, kRunBusy, kRunEnded, kRunChanged.
+std::expected<RunReport, RunRefused> resume_run(const ResumeRequest& request,
+                                                const RunSettings& settings, RunObserver& observer);
 
 }  // namespace sluice

@@ -118,6 +118,28 @@ std::string Redactor::clean(std::string_view text) const {
   return cleaned;
 }
 
+Error Redactor::clean(const Error& error) const {
+  if (secrets_.empty()) return error;
+  Error cleaned(error.code(), clean(error.message()), error.pos());
+  if (auto ms = error.retry_after_ms()) cleaned = cleaned.with_retry_after_ms(*ms);
+  return error.cause() == nullptr ? cleaned : cleaned.with_cause(clean(*error.cause()));
+}
+
+void learn_secrets(const Plan& plan, const SecretSources& sources, Redactor& redactor) {
+  for (const auto* list : {&plan.tools, &plan.models}) {
+    for (const NamedSettings& named : *list) {
+      if (!named.settings.is_object()) continue;
+      // One by one: a secret that is not there keeps no other from being known.
+      for (const auto& member : named.settings.members()) {
+        (void)resolve_secrets(Value::object({member}), named.id, sources, redactor);
+      }
+    }
+  }
+  for (const auto& [id, inner] : plan.plans) {
+    if (inner != nullptr) learn_secrets(*inner, sources, redactor);
+  }
+}
+
 Result<Value> resolve_secrets(const Value& settings, std::string_view owner,
                               const SecretSources& sources, Redactor& redactor) {
   return Resolver(owner, sources, redactor).resolve(settings, "", 0);

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "data/value.h"
+#include "plan/logical.h"
 
 namespace sluice {
 
@@ -18,6 +19,8 @@ class Redactor {
  public:
   void learn(std::string_view secret);  // very short ones would blank out ordinary text: ignored
   std::string clean(std::string_view text) const;
+  // The error with all its causes; the same one when nothing knows a secret.
+  Error clean(const Error& error) const;
   bool empty() const { return secrets_.empty(); }
 
  private:
@@ -33,5 +36,8 @@ struct SecretSources {
 // kSettingInvalid says what to set, named after `owner` ("tool pay").
 Result<Value> resolve_secrets(const Value& settings, std::string_view owner,
                               const SecretSources& sources, Redactor& redactor);
+// The secrets of a plan and the plans inside it, as far as they can be had here, for who only shows
+// what a run left: what cannot be found is passed over.
+void learn_secrets(const Plan& plan, const SecretSources& sources, Redactor& redactor);
 
 }  // namespace sluice

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/log.h"
+#include "data/value_codec.h"
 #include "host/spill_file.h"
-#include "host/value_codec.h"
 
 namespace sluice {
 namespace {
@@ -34,6 +34,7 @@ struct Stored {
   std::optional<std::uint64_t> offset;  // in the file, once written
   std::size_t encoded_bytes = 0;
   bool secret = false;
+  bool elsewhere = false;             // can be fetched again: it needs no place in the file
   std::list<Hash256>::iterator used;  // valid while resident
 };
 
@@ -66,10 +67,12 @@ struct SpillStore::Impl {
     while (stats.resident_bytes > options.memory_bytes && at != by_use.begin()) {
       --at;
       Stored& entry = stored.find(*at)->second;
-      if (entry.secret || !write(entry)) continue;
-      entry.resident.reset();
+      if (!entry.elsewhere && (entry.secret || !write(entry))) continue;
       stats.resident_bytes -= entry.memory_bytes;
+      entry.resident.reset();
+      const Hash256 hash = *at;
       at = by_use.erase(at);
+      if (entry.elsewhere) stored.erase(hash);
     }
     stats.peak_resident_bytes = std::max(stats.peak_resident_bytes, stats.resident_bytes);
   }
@@ -92,9 +95,7 @@ struct SpillStore::Impl {
 
   Result<Value> fetch(const Value& reference) {
     auto found = stored.find(reference.blob_hash());
-    if (found == stored.end()) {
-      return fail(ErrorCode::kIo, "a spilled value is not in this run's store");
-    }
+    if (found == stored.end()) return fetch_elsewhere(reference);
     Stored& entry = found->second;
     if (entry.resident) {
       by_use.splice(by_use.begin(), by_use, entry.used);
@@ -106,6 +107,22 @@ struct SpillStore::Impl {
     if (!value) return value;
     ++stats.loads_from_disk;
     make_resident(found->first, entry, *value);
+    shrink();
+    return value;
+  }
+
+  // A value of an earlier process. It may go from memory again at any time.
+  Result<Value> fetch_elsewhere(const Value& reference) {
+    if (!options.fetch) return fail(ErrorCode::kIo, "a spilled value is not in this run's store");
+    auto bytes = options.fetch(reference.blob_hash());
+    if (!bytes) return std::unexpected(bytes.error());
+    auto value = decode_value(*bytes);
+    if (!value) return value;
+    ++stats.fetched;
+    Stored& entry = stored[reference.blob_hash()];
+    entry.memory_bytes = value->memory_bytes();
+    entry.elsewhere = true;
+    make_resident(reference.blob_hash(), entry, *value);
     shrink();
     return value;
   }
@@ -129,15 +146,17 @@ SpillStore::SpillStore(SpillOptions options) : impl_(std::make_unique<Impl>(std:
 SpillStore::~SpillStore() = default;
 SpillStats SpillStore::stats() const { return impl_->stats; }
 
-Value SpillStore::keep(Value value) {
+Value SpillStore::keep(Value value, std::string* encoded) {
   using enum Value::Kind;
   const bool may_be_large = value.is_string() || value.is_array() || value.is_object() ||
                             value.kind() == kBlob || value.kind() == kVector;
   if (!may_be_large || is_spilled(value)) return value;
   const std::size_t bytes = value.memory_bytes();
   if (bytes <= impl_->options.large_bytes) return value;
-  const std::string encoded = encode_value(value);
-  const Hash256 hash = sha256(encoded);
+  std::string text = encode_value(value);
+  const Hash256 hash = sha256(text);
+  const std::size_t size = text.size();
+  if (encoded != nullptr) *encoded = std::move(text);
   auto [found, is_new] = impl_->stored.try_emplace(hash);
   if (is_new) {
     ++impl_->stats.values;
@@ -146,7 +165,7 @@ Value SpillStore::keep(Value value) {
     impl_->make_resident(hash, found->second, value);
     impl_->shrink();
   }
-  return Value::blob_reference(hash, kSpilledMediaType, encoded.size()).with_labels(value.labels());
+  return Value::blob_reference(hash, kSpilledMediaType, size).with_labels(value.labels());
 }
 
 namespace {
@@ -196,7 +215,7 @@ struct Walk {
 }  // namespace
 
 Result<Value> SpillStore::load(const Value& value) {
-  if (impl_->stored.empty()) return value;
+  if (impl_->stored.empty() && !impl_->options.fetch) return value;
   if (is_spilled(value)) {
     auto fetched = impl_->fetch(value);
     return fetched ? load(*fetched) : fetched;  // one level: what is stored is never a reference

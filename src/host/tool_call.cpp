@@ -11,14 +11,16 @@ namespace sluice {
 namespace {
 
 // Failures after which nobody knows whether the other side did its work.
-bool lost_on_the_way(ErrorCode code) {
-  switch (code) {
+bool lost_on_the_way(const ToolFailure& failure) {
+  if (failure.unknown) return true;
+  switch (failure.error.code()) {
     case ErrorCode::kTimeout:
     case ErrorCode::kCancelled:
     case ErrorCode::kInterrupted:
     case ErrorCode::kToolDied:
     case ErrorCode::kHttpUnreachable:
     case ErrorCode::kIo:
+    case ErrorCode::kToolTooLarge:  // it did something, or was ended while it did
       return true;
     default:
       return false;
@@ -70,12 +72,39 @@ Result<ToolCall> make_tool_call(const StartCall& start, std::string_view tool,
   return call;
 }
 
+CallProbed probe_answer(const CallRef& call, const SchemaPtr& output,
+                        std::expected<ToolReply, ToolFailure> reply) {
+  CallProbed probed{.call = call};
+  if (!reply) {
+    probed.error = reply.error().error;
+    return probed;
+  }
+  const Value& said = reply->output;
+  const Value* state = said.find("state");
+  const std::string_view word = state != nullptr && state->is_string() ? state->as_string() : "";
+  if (word == "absent") {
+    probed.state = CallProbed::State::kAbsent;
+  } else if (word == "done") {
+    if (const Value* given = said.find("output")) probed.output = *given;
+    if (auto misfit = check_output(output, probed.output)) {
+      probed.error = Error(ErrorCode::kToolOutput, "the probe says done").with_cause(*misfit);
+      return probed;
+    }
+    probed.output = probed.output.with_labels({.untrusted = true});
+    probed.state = CallProbed::State::kDone;
+  } else if (word != "unknown") {
+    probed.error = Error(
+        ErrorCode::kToolOutput,
+        fmt::format("a probe answers {{state: done, absent or unknown}}, not {}", preview(said)));
+  }
+  return probed;
+}
+
 CallOutcome tool_outcome(const SchemaPtr& output, Effect effect,
                          std::expected<ToolReply, ToolFailure> reply) {
   if (!reply) {
     ToolFailure& failure = reply.error();
-    const bool doubt =
-        effect == Effect::kOnce && failure.left && lost_on_the_way(failure.error.code());
+    const bool doubt = effect == Effect::kOnce && failure.left && lost_on_the_way(failure);
     return CallOutcome::failed(std::move(failure.error), doubt);
   }
   if (auto misfit = check_output(output, reply->output)) return CallOutcome::failed(*misfit);

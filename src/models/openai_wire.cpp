@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "data/json.h"
+#include "schedule/model_output.h"
 
 namespace sluice {
 namespace {
@@ -85,6 +86,7 @@ void add_sampling(Members& body, const Sampling& sampling, bool chat, const std:
   }
   if (!sampling.stop.empty()) {
     std::vector<Value> stop;
+    stop.reserve(sampling.stop.size());
     for (const std::string& one : sampling.stop) stop.push_back(text(one));
     body.emplace_back("stop", Value::array(std::move(stop)));
   }
@@ -186,6 +188,7 @@ Result<OpenAiCall> openai_call(const ModelRequest& request, const OpenAiOptions&
   Members body{{"model", text(options.model)}};
   if (chat) {
     std::vector<Value> messages;
+    messages.reserve(request.messages.size());
     for (const ModelMessage& message : request.messages) messages.push_back(message_value(message));
     body.emplace_back("messages", Value::array(std::move(messages)));
   } else {
@@ -201,6 +204,7 @@ Result<OpenAiCall> openai_call(const ModelRequest& request, const OpenAiOptions&
   add_sampling(body, request.sampling, chat, options.url);
   if (!request.tools.empty()) {
     std::vector<Value> tools;
+    tools.reserve(request.tools.size());
     for (const ModelTool& tool : request.tools) tools.push_back(tool_value(tool));
     body.emplace_back("tools", Value::array(std::move(tools)));
   }
@@ -218,6 +222,7 @@ Result<OpenAiCall> openai_call(const ModelRequest& request, const OpenAiOptions&
 OpenAiCall openai_embedding_call(const std::vector<std::string>& texts,
                                  const OpenAiOptions& options) {
   std::vector<Value> input;
+  input.reserve(texts.size());
   for (const std::string& one : texts) input.push_back(text(one));
   return {.route = "/embeddings",
           .body = json(Value::object({{"model", text(options.model)},
@@ -395,12 +400,7 @@ Result<void> ReplyReader::read_output(const ModelRequest& request, ModelReply& r
                           preview(Value::string(reply.text))))
             .with_cause(parsed.error()));
   }
-  auto violations = request.output->validate(*parsed);
-  if (!violations.empty()) {
-    return fail(ErrorCode::kOutputInvalid,
-                fmt::format("the model's output does not fit its schema: {}: {}",
-                            describe(violations), preview(*parsed)));
-  }
+  if (auto fits = check_model_output(*request.output, *parsed); !fits) return fits;
   reply.json = *parsed;
   return {};
 }

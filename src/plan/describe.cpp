@@ -92,6 +92,7 @@ Value step(const PhysicalPlan& plan, const PhysicalStep& step) {
   members.emplace_back("mapped", Value::boolean(step.mapped));
   members.emplace_back("streams", Value::boolean(step.streams));
   members.emplace_back("effect", Value::string(effect_name(step.effect)));
+  members.emplace_back("has_undo", Value::boolean(step.has_undo));
   members.emplace_back("resource", Value::string(step.resource));
   members.emplace_back("resource_limit", Value::integer(step.resource_limit));
   members.emplace_back("rank", Value::integer(step.rank));
@@ -128,6 +129,7 @@ Value describe_physical(const PhysicalPlan& plan) {
   Members members;
   members.emplace_back("plan_hash", Value::string(plan.plan_hash.hex()));
   members.emplace_back("concurrency", Value::integer(plan.concurrency));
+  members.emplace_back("undo", Value::boolean(plan.undo));
   members.emplace_back("window", Value::integer(plan.window));
   members.emplace_back("steps", Value::array(std::move(steps)));
   members.emplace_back("result", tree(plan.result));

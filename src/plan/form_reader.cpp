@@ -14,21 +14,7 @@ namespace sluice {
 std::string_view FormReader::form_of(const TextNode& node) {
   if (node.kind == TextNode::Kind::kList) return "a list";
   if (node.kind == TextNode::Kind::kMap) return "a map";
-  switch (node.scalar.kind()) {
-    case Value::Kind::kNull:
-      return "nothing";
-    case Value::Kind::kBool:
-      return "a boolean";
-    case Value::Kind::kInt:
-    case Value::Kind::kBigInt:
-      return "an integer";
-    case Value::Kind::kDouble:
-      return "a number";
-    case Value::Kind::kString:
-      return "a string";
-    default:
-      return "a value of another form";
-  }
+  return node.scalar.is_null() ? "nothing" : kind_with_article(node.scalar.kind());
 }
 
 bool FormReader::want_map(const TextMember& member, std::string_view hint) {
@@ -74,6 +60,15 @@ std::optional<std::int64_t> FormReader::count(const TextMember& member, std::int
       node.scalar.is_int() ? std::to_string(node.scalar.as_int()) : std::string(form_of(node));
   invalid(node.pos,
           fmt::format("{} needs a whole number {}, not {}", shown(member.key), range, found));
+  return std::nullopt;
+}
+
+std::optional<bool> FormReader::flag(const TextMember& member) {
+  const TextNode& node = member.value;
+  if (node.kind == TextNode::Kind::kScalar && node.scalar.is_bool()) return node.scalar.as_bool();
+  if (!node.broken) {
+    invalid(node.pos, fmt::format("{} is true or false, not {}", shown(member.key), form_of(node)));
+  }
   return std::nullopt;
 }
 

@@ -30,6 +30,7 @@ class FormReader {
   std::optional<std::string> word(const TextMember& member);
   std::optional<std::int64_t> count(const TextMember& member, std::int64_t least,
                                     std::int64_t most);
+  std::optional<bool> flag(const TextMember& member);
   std::optional<double> number(const TextMember& member, double least, double most);
   std::optional<std::int64_t> duration(const TextMember& member);
   std::optional<std::vector<std::string>> words(const TextMember& member);

@@ -15,8 +15,8 @@ auto* find_id(const List& list, std::string_view id) {
 }  // namespace
 
 std::string_view operator_name(OperatorKind kind) {
-  static constexpr std::array<std::string_view, 5> kNames = {"llm", "tool", "code", "plan",
-                                                             "value"};
+  static constexpr std::array<std::string_view, 6> kNames = {"llm",  "tool",  "code",
+                                                             "plan", "value", "wait"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

@@ -18,7 +18,7 @@
 
 namespace sluice {
 
-enum class OperatorKind : std::uint8_t { kLlm, kTool, kCode, kPlan, kValue };
+enum class OperatorKind : std::uint8_t { kLlm, kTool, kCode, kPlan, kValue, kWait };
 std::string_view operator_name(OperatorKind kind);  // "llm"
 
 template <class T>
@@ -98,6 +98,7 @@ struct Step {
   std::optional<Binding> produced_plan;  // plan: an expression instead of an id
   Binding with;                          // kMap; llm: messages, prompt, tools, turns, sampling...
   Binding value;                         // op kValue
+  Binding wait;                          // op kWait: kMap of for, until, signal, value, of, ask
   SchemaPtr output;                      // of one task; null: not stated
   SourcePos output_pos;
   std::optional<Binding> for_each;
@@ -151,7 +152,9 @@ struct Plan {
   std::uint32_t concurrency = 64;
   Budget budget;
   std::vector<Step> steps;
-  Binding result;  // constant null when not written
+  Binding result;     // constant null when not written
+  bool undo = false;  // finished tasks are undone when the run fails or is cancelled
+  SourcePos undo_pos;
   SourcePos pos;
   bool broken = false;  // its text had errors: what is missing may have been meant to be there
   Value source;         // the plan as JSON, as written (for printing, hashing and the journal)

@@ -88,6 +88,7 @@ Hash256 hash_of(const PhysicalStep& step, const Plan& plan) {
       hasher.field(step.plan ? step.plan->plan_hash : Hash256{});
       break;
     case OperatorKind::kValue:
+    case OperatorKind::kWait:
       break;
   }
   hasher.field(content_hash(binding_text(body_of(logical))));
@@ -147,6 +148,7 @@ Result<void> finish_step(const Plan& plan, const ToolCatalog& tools, SubPlans& k
                          PhysicalStep& step) {
   step.streams = step_streams(step.logical, tools);
   step.effect = effect_of(step.logical, plan, tools);
+  step.has_undo = can_be_undone(step.logical, plan, tools);
   step.batch_safe = step.logical.op == OperatorKind::kValue;
   set_resource(plan, tools, step);
   if (step.logical.op == OperatorKind::kPlan && !step.logical.produced_plan) {
@@ -219,6 +221,7 @@ Result<PhysicalPlanPtr> lower(const PlanPtr& plan, const ToolCatalog& tools, Sub
   physical->result_inputs = std::move(result.inputs);
   physical->concurrency = plan->concurrency;
   physical->budget = plan->budget;
+  physical->undo = plan->undo;
   physical->plan_hash = plan_hash(*plan);
   known.emplace(plan.get(), physical);
   return physical;

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/ids.h"
 #include "fmt/format.h"
@@ -17,6 +18,13 @@ inline bool valid_id(std::string_view text) {
   if (text.empty() || text.size() > 64 || !lower(text[0])) return false;
   return std::all_of(text.begin(), text.end(),
                      [&](char c) { return lower(c) || (c >= '0' && c <= '9') || c == '_'; });
+}
+
+// "db.query" as tool and function; no function without a dot.
+inline std::pair<std::string_view, std::string_view> split_function(std::string_view name) {
+  std::size_t dot = name.find('.');
+  if (dot == std::string_view::npos) return {name, std::string_view()};
+  return {name.substr(0, dot), name.substr(dot + 1)};
 }
 
 // "; did you mean X?", or "" when nothing is close. Not asked of very many names: a plan with as

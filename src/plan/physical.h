@@ -86,7 +86,7 @@ struct PhysicalStep {
   std::optional<BoundTree> for_each;    // absent for a flowing for_each
   std::uint32_t items_edge = kNoIndex;  // flowing for_each: items are the slots of this edge
   std::optional<BoundTree> when;
-  BoundTree body;  // `with`, or `value`, or the produced plan's `with`
+  BoundTree body;  // `with`, or `value`, or `wait`, or the produced plan's `with`
   std::optional<BoundTree> produced_plan;
   std::optional<BoundTree> until;
   std::optional<BoundTree> on_error_value;  // on_error: {value: V}
@@ -99,6 +99,7 @@ struct PhysicalStep {
   std::uint32_t resource_limit = 0;  // 0: none
   bool mapped = false;               // has for_each
   bool streams = false;              // its call emits items
+  bool has_undo = false;             // what it calls (a tool, or a tool of its model) can be undone
   bool batch_safe = true;            // nothing but values: no call leaves the process
   std::uint32_t rank = 0;            // longest remaining path in steps: higher goes first
   Hash256 step_hash;                 // the meaning of the step without its inputs
@@ -112,6 +113,7 @@ struct PhysicalPlan {
   std::vector<StepInput> result_inputs;
   std::uint32_t concurrency = 64;
   Budget budget;
+  bool undo = false;
   std::uint32_t window = 1024;  // slots a producer may run ahead of a windowed consumer
   Hash256 plan_hash;
 };

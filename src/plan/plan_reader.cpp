@@ -9,11 +9,10 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 10> kPlanKeys = {"sluice", "params", "schemas",     "models",
-                                                        "tools",  "plans",  "concurrency", "budget",
-                                                        "steps",  "result"};
-constexpr std::array<std::string_view, 5> kReserved = {"allow", "undo", "tenant", "priority",
-                                                       "deadline"};
+constexpr std::array<std::string_view, 11> kPlanKeys = {
+    "sluice", "params",      "schemas", "models", "tools", "plans",
+    "undo",   "concurrency", "budget",  "steps",  "result"};
+constexpr std::array<std::string_view, 4> kReserved = {"allow", "tenant", "priority", "deadline"};
 
 void collect_positions(const TextNode& node, const std::string& pointer,
                        std::map<std::string, SourcePos, std::less<>>& into) {
@@ -70,6 +69,10 @@ std::shared_ptr<Plan> PlanReader::read(const TextNode& root, bool version_requir
     plan_->concurrency = static_cast<std::uint32_t>(count(*member, 1, 1'000'000).value_or(64));
   }
   if (const TextMember* member = root.find("budget")) plan_->budget = budget(*member);
+  if (const TextMember* member = root.find("undo")) {
+    plan_->undo = flag(*member).value_or(false);
+    plan_->undo_pos = member->key_pos;
+  }
   const TextMember* steps_member = root.find("steps");
   collect_names(steps_member);
   if (steps_member) {

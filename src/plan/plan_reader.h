@@ -63,10 +63,16 @@ class PlanReader : private FormReader {
   void operator_of(const TextNode& map, const StepScope& scope, Step& step);
   void target(const TextMember& key, const StepScope& scope, Step& step);
   void with(const TextMember& key, const StepScope& scope, Step& step);
+  Binding bind_map(const TextMember& key, Place place, ScopeFlags flags);
   void modifiers(const TextNode& map, const StepScope& scope, Step& step);
   void flow_key(const TextMember& key, const StepScope& scope, Step& step);
   void failure_key(const TextMember& key, const StepScope& scope, Step& step);
   void bound_key(const TextMember& key, Step& step);
+
+  // read_wait.cpp: the operator that waits
+  void wait(const TextMember& key, const StepScope& scope, Step& step);
+  void signal_name(const TextMember& member);
+  bool not_of_a_wait(const TextMember& key);
 
   // read_rules.cpp: the rules that have keys of their own
   void joins(const TextMember& key, const StepScope& scope, Step& step);

@@ -10,13 +10,14 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 5> kOperators = {"llm", "tool", "code", "plan", "value"};
-constexpr std::array<std::string_view, 19> kStepKeys = {
-    "llm",     "tool",     "code",        "plan",   "value", "with",   "output",
-    "when",    "for_each", "concurrency", "after",  "join",  "repeat", "retry",
-    "timeout", "on_error", "cache",       "budget", "limits"};
-constexpr std::array<std::string_view, 7> kReserved = {"wait",   "table",    "allow",   "undo",
-                                                       "tenant", "priority", "deadline"};
+constexpr std::array<std::string_view, 6> kOperators = {"llm",  "tool",  "code",
+                                                        "plan", "value", "wait"};
+constexpr std::array<std::string_view, 20> kStepKeys = {
+    "llm",    "tool",    "code",     "plan",        "value",  "wait",  "with",
+    "output", "when",    "for_each", "concurrency", "after",  "join",  "repeat",
+    "retry",  "timeout", "on_error", "cache",       "budget", "limits"};
+constexpr std::array<std::string_view, 5> kReserved = {"table", "allow", "tenant", "priority",
+                                                       "deadline"};
 
 template <class Names>
 bool among(std::string_view key, const Names& names) {
@@ -32,7 +33,7 @@ void PlanReader::step(const TextMember& member) {
   step.value.broken = true;
   step.with.kind = Binding::Kind::kMap;
   good_id(step.id, step.pos);
-  if (!want_map(member, "with an operator: llm, tool, code, plan or value")) {
+  if (!want_map(member, "with an operator: llm, tool, code, plan, value or wait")) {
     plan_->steps.push_back(std::move(step));
     return;
   }
@@ -69,9 +70,9 @@ void PlanReader::operator_of(const TextNode& map, const StepScope& scope, Step& 
   if (chosen) {
     target(*chosen, scope, step);
   } else if (!meant) {
-    out_.error(
-        ErrorCode::kOperatorMissing, step.pos,
-        fmt::format("{} has no operator; add llm, tool, code, plan or value", shown(step.id)));
+    out_.error(ErrorCode::kOperatorMissing, step.pos,
+               fmt::format("{} has no operator; add llm, tool, code, plan, value or wait",
+                           shown(step.id)));
   }
 }
 
@@ -81,6 +82,10 @@ void PlanReader::target(const TextMember& key, const StepScope& scope, Step& ste
   step.target_pos = key.value.text_pos;
   if (step.op == OperatorKind::kValue) {
     step.value = bind(key.value, scope.place, scope.flags);
+    return;
+  }
+  if (step.op == OperatorKind::kWait) {
+    wait(key, scope, step);
     return;
   }
   if (step.op == OperatorKind::kPlan && key.value.kind == TextNode::Kind::kMap &&
@@ -119,19 +124,24 @@ void PlanReader::with(const TextMember& key, const StepScope& scope, Step& step)
   if (step.op == OperatorKind::kValue && step.op_pos.known()) {
     invalid(key.key_pos, "a value step has no with; write the expressions into value");
   }
-  step.with = bind(key.value, scope.place, scope.flags);
-  if (step.with.kind != Binding::Kind::kMap) {  // a large constant: one level of it as members
-    Value all = *step.with.as_constant();
-    step.with.kind = Binding::Kind::kMap;
-    for (const TextMember& member : key.value.members) {
-      Binding argument;
-      argument.pos = member.value.pos;
-      argument.key_pos = member.key_pos;
-      argument.text_pos = member.value.text_pos;
-      argument.expr = Expr::constant(*all.find(member.key));
-      step.with.members.emplace_back(member.key, std::move(argument));
-    }
+  step.with = bind_map(key, scope.place, scope.flags);
+}
+
+// A map stays one, with its members: also a large constant, which `bind` would keep as one value.
+Binding PlanReader::bind_map(const TextMember& key, Place place, ScopeFlags flags) {
+  Binding map = bind(key.value, place, flags);
+  if (map.kind == Binding::Kind::kMap) return map;
+  Value all = *map.as_constant();
+  map.kind = Binding::Kind::kMap;
+  for (const TextMember& member : key.value.members) {
+    Binding argument;
+    argument.pos = member.value.pos;
+    argument.key_pos = member.key_pos;
+    argument.text_pos = member.value.text_pos;
+    argument.expr = Expr::constant(*all.find(member.key));
+    map.members.emplace_back(member.key, std::move(argument));
   }
+  return map;
 }
 
 void PlanReader::modifiers(const TextNode& map, const StepScope& scope, Step& step) {
@@ -141,6 +151,8 @@ void PlanReader::modifiers(const TextNode& map, const StepScope& scope, Step& st
                  fmt::format("{} is reserved for a later version", key.key));
     } else if (!among(key.key, kStepKeys)) {
       unknown_key(key, kStepKeys);
+    } else if (step.op == OperatorKind::kWait && not_of_a_wait(key)) {
+      continue;
     } else if (!among(key.key, kOperators)) {
       flow_key(key, scope, step);
       failure_key(key, scope, step);

@@ -4,6 +4,8 @@
 #include <iterator>
 #include <map>
 
+#include "plan/names.h"
+
 namespace sluice {
 namespace {
 
@@ -36,10 +38,8 @@ Effect llm_effect(const Step& step, const Plan& plan, const ToolCatalog& tools) 
   if (!names) return worst;
   for (const Value& name : names->items()) {
     if (!name.is_string()) continue;
-    std::string_view text = name.as_string();
-    std::size_t dot = text.find('.');
-    std::string_view function = dot == text.npos ? std::string_view() : text.substr(dot + 1);
-    worst = std::max(worst, tool_effect(text.substr(0, dot), function, tools));
+    auto [tool, function] = split_function(name.as_string());
+    worst = std::max(worst, tool_effect(tool, function, tools));
   }
   return worst;
 }
@@ -55,6 +55,8 @@ Effect worst_effect(const Step& step, const Plan& plan, const ToolCatalog& tools
     case OperatorKind::kCode:
     case OperatorKind::kValue:
       return Effect::kPure;
+    case OperatorKind::kWait:
+      return Effect::kRead;  // of the clock, and of what people say
     case OperatorKind::kPlan:
       break;
   }
@@ -73,7 +75,8 @@ Effect worst_effect(const Step& step, const Plan& plan, const ToolCatalog& tools
 }  // namespace
 
 const Binding& body_of(const Step& step) {
-  return step.op == OperatorKind::kValue ? step.value : step.with;
+  if (step.op == OperatorKind::kValue) return step.value;
+  return step.op == OperatorKind::kWait ? step.wait : step.with;
 }
 
 void for_each_binding(const Step& step,
@@ -131,6 +134,31 @@ bool step_streams(const Step& step, const ToolCatalog& tools) {
 Effect effect_of(const Step& step, const Plan& plan, const ToolCatalog& tools) {
   std::map<const Plan*, Effect> known;
   return worst_effect(step, plan, tools, known);
+}
+
+bool can_be_undone(const Step& step, const Plan& plan, const ToolCatalog& tools) {
+  auto has_undo = [&](std::string_view tool, std::string_view function) {
+    if (const FunctionSpec* spec = tools.find(tool, function)) return !spec->undo.is_null();
+    const NamedSettings* settings = plan.find_tool(tool);  // its functions are not known yet
+    return settings && settings->settings.find("undo");
+  };
+  if (step.op == OperatorKind::kTool) return has_undo(step.target, step.function);
+  const Binding* offered = step.op == OperatorKind::kLlm ? step.with.find("tools") : nullptr;
+  if (!offered) return false;
+  std::optional<Value> names = offered->as_constant();
+  if (!names) {  // any of them
+    return std::ranges::any_of(plan.tools, [&](const NamedSettings& tool) {
+      return std::ranges::any_of(tools.function_names(tool.id), [&](std::string_view function) {
+        return has_undo(tool.id, function);
+      });
+    });
+  }
+  if (!names->is_array()) return false;
+  return std::ranges::any_of(names->items(), [&](const Value& name) {
+    if (!name.is_string()) return false;
+    auto [tool, function] = split_function(name.as_string());
+    return has_undo(tool, function);
+  });
 }
 
 }  // namespace sluice

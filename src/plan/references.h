@@ -24,7 +24,7 @@ struct Reference {
 std::vector<Reference> references_of(const Step& step);
 std::vector<Reference> references_of(const Binding& tree, EdgeUse use);
 
-// The binding of a step's body: `with`, or `value`.
+// The binding of a step's body: `with`, or `value`, or `wait`.
 const Binding& body_of(const Step& step);
 // Calls `visit` for each binding of a step, with its use.
 void for_each_binding(const Step& step,
@@ -35,6 +35,10 @@ bool step_streams(const Step& step, const ToolCatalog& tools);
 inline bool has_slots(const Step& step, const ToolCatalog& tools) {
   return step.for_each.has_value() || step_streams(step, tools);
 }
+
+// Whether something that running the step calls has an `undo`: its tool, or one that its model is
+// offered. Not of a sub-plan's steps, which have their own.
+bool can_be_undone(const Step& step, const Plan& plan, const ToolCatalog& tools);
 
 // The worst effect that running the step can have.
 Effect effect_of(const Step& step, const Plan& plan, const ToolCatalog& tools);

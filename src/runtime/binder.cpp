@@ -130,7 +130,11 @@ void Binder::bind_body(const Source& source, Bound& bound) {
   Result<Value> value = evaluate(source, step.body);
   if (value && step.logical.op == OperatorKind::kValue) {
     value = check_output(step, std::move(*value));
-    if (value && !step.logical.repeat) value = values_.keep(std::move(*value));
+    if (value && !step.logical.repeat) {
+      std::string encoded;
+      value = values_.keep(std::move(*value), &encoded);
+      if (!encoded.empty() && value->kind() == Value::Kind::kBlob) made_.insert(value->blob_hash());
+    }
   }
   if (value && bound.purpose == BindPurpose::kProducedPlan) {
     Result<Value> plan = evaluate(source, *step.produced_plan);
@@ -273,7 +277,10 @@ Result<Value> Binder::read(const Source& source, std::uint32_t index) {
   }
   if (!value) return value;
   bool rests = value->kind() == Value::Kind::kBlob || (arrays && value->is_array());
-  if (rests) value = values_.load(*value);
+  if (rests) {
+    value = values_.load(*value);
+    if (!value) lost_ = value.error();
+  }
   if (!value || !source.step || !source.step->inputs[index].index_into) return value;
   std::uint32_t item = source.task.item;
   if (value->is_array() && item < value->items().size()) return value->items()[item];

@@ -3,10 +3,13 @@
 // journaled and a replay does them again. One thread.
 #pragma once
 
+#include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
 #include "data/expr.h"
+#include "data/hash.h"
 #include "runtime/effect.h"
 #include "runtime/event.h"
 #include "runtime/run_state.h"
@@ -20,6 +23,12 @@ class Binder {
 
   // Appends one Bound per request, in order.
   void bind(const RunState& state, std::span<const BindRequest> requests, std::vector<Bound>& out);
+
+  // Large values that were made here and gone to the ValueStore. No record names them: a journal
+  // has them only once a snapshot refers to them.
+  std::set<Hash256>& made() { return made_; }
+  // A value of the ValueStore could not be read: what bind gave then means nothing.
+  const std::optional<Error>& lost() const { return lost_; }
 
  private:
   // Where a tree's inputs come from: a task, or a frame's result.
@@ -48,6 +57,8 @@ class Binder {
   Result<Value> check_output(const PhysicalStep& step, Value value);
 
   ValueStore& values_;
+  std::set<Hash256> made_;
+  std::optional<Error> lost_;
   EvalContext context_;
   std::vector<Value> scratch_;
 };

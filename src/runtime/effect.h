@@ -21,7 +21,8 @@ struct BindRequest {
   BindPurpose purpose = BindPurpose::kBody;
 };
 
-// Start one call of a step: the operator, its settings and limits are in the physical step.
+// Start one call of a step: the operator, its settings and limits are in the physical step. Emitted
+// again, with the same CallRef and key, after CallResumed.
 struct StartCall {
   CallRef call;
   const PhysicalStep* step = nullptr;  // of the run's plan; lives as long as the run
@@ -32,7 +33,11 @@ struct StartCall {
   std::string idempotency_key;
   std::int64_t timeout_ms = 0;  // 0: the callee's
   bool streaming = false;       // items are wanted as they come
+  bool undo = false;            // call what undoes this call; `undone` is what it had given
+  Value undone;
 };
+// What undoes a call goes out under that call's key with this behind it.
+inline constexpr const char* kUndoKeyEnd = "/undo";
 struct CancelCall {
   CallRef call;
 };
@@ -52,9 +57,20 @@ struct AdmitPlan {
   Limits limits;  // the smaller of its own and what is left of the parent's
 };
 
+// Understand a `wait`: its times and names, from the bound value. Answered by WaitBegan, at once.
+struct BeginWait {
+  CallRef call;
+  const PhysicalStep* step = nullptr;
+  std::string task_id;
+  Value spec;  // {for | until, signal, value, of, ask}, as bound
+};
+
+// Timer ids are hashes of task and purpose: the same in every replay.
 struct SetTimer {
   std::uint64_t timer = 0;
   std::int64_t delay_ns = 0;
+  // Set: at that wall-clock time instead, also when the clock is stepped or the process was away.
+  WallNs until_wall_ns = 0;
 };
 struct ClearTimer {
   std::uint64_t timer = 0;
@@ -84,14 +100,18 @@ struct RunOutcome {
   std::uint64_t failed_tasks = 0;
   std::vector<CriticalHop> critical_path;  // in time order
 };
+// kInDoubt is not the end: the run has nothing left to do but what waits for the calls in doubt,
+// and goes on when one of them is settled. Every other status is final.
 struct EndRun {
   RunOutcome outcome;
 };
 
 // Not to be confused with `Effect`, what a tool declares about repeating its calls.
 struct RunEffect {
-  std::variant<StartCall, CancelCall, ResumeCall, AdmitPlan, SetTimer, ClearTimer, EndRun> body;
-  // Not before the journal is durable up to here; 0: at once.
+  std::variant<StartCall, CancelCall, ResumeCall, AdmitPlan, BeginWait, SetTimer, ClearTimer,
+               EndRun>
+      body;
+  // Not before the journal is durable up to here; 0: at once. The run loop sets it.
   JournalSeq after_durable = 0;
 };
 

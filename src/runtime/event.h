@@ -1,5 +1,6 @@
-// What happens to a run from outside: the input of the state machine, and what the journal keeps.
-// Pure data.
+// What happens to a run from outside: the input of the state machine, and what the journal keeps
+// (record.h). Pure data. Interrupting is not among them: it is the run loop that stops carrying
+// effects out, and nothing is lost by it.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +28,6 @@ struct Usage {
 
 struct RunStarted {
   std::string run_id;
-  std::string origin_run;  // of a fork: whose idempotency keys are kept; else run_id
   Value params;            // checked and complete
   std::uint64_t seed = 0;  // for retry jitter
 };
@@ -35,9 +35,12 @@ struct RunStarted {
 // A call gave its value (checked against the output schema by the host).
 struct CallReturned {
   Value output;
-  bool cached = false;  // taken from the cache: nothing was called
+  // Taken from the cache, or by a fork from another run: nothing was called. So nothing is undone
+  // either: such a call never is, however the run ends.
+  bool cached = false;
 };
-// A call failed. `doubt`: it left and nobody knows whether it happened (effect `once` only).
+// A call failed. `doubt`: it left and nobody knows whether it happened (effect `once` only); the
+// call stays open until a later CallEnded without doubt, or CallResumed, settles it.
 struct CallFailed {
   Error error;
   bool doubt = false;
@@ -51,6 +54,13 @@ struct CallEnded {
   CallRef call;
   std::variant<CallReturned, CallFailed, ToolsWanted> outcome;
   Usage usage;
+};
+
+// A call in doubt is made again, by a person's decision or because it is known not to have happened.
+// The state machine then emits its StartCall again, when its turn comes: the same CallRef and the
+// same idempotency key, charged to budgets once more. Until then the call is not open.
+struct CallResumed {
+  CallRef call;
 };
 
 // One item of a streaming call.
@@ -73,16 +83,37 @@ struct TimerFired {
   std::uint64_t timer = 0;
 };
 
-// Nothing new starts; what runs may end. A second one cuts what runs.
-struct Interrupted {};
+// A `wait` was understood: until when, and for what. Answers BeginWait.
+struct WaitBegan {
+  CallRef call;
+  std::string signal;       // its name; "": for time alone
+  WallNs until_wall_ns = 0; // the UTC instant at which it ends by itself; 0: never
+  bool has_value = false;   // what it gives then; without, a wait for a signal fails with TIMEOUT
+  Value value;
+  std::string of;           // for whom, and what is asked: words for people, or ""
+  std::string ask;
+  std::optional<Error> error;  // it was not understood: the task fails with it
+};
+
+// A person or a program sent a signal. It is kept until a `wait` takes it: the one of that task when
+// `task` names one, else the one that has waited longest.
+struct SignalReceived {
+  std::uint64_t message = 0;  // its id in the inbox
+  std::string name;
+  std::string task;           // TaskId text or ""
+  Value value;
+};
+
 struct CancelRequested {
+  std::uint64_t message = 0;  // of the inbox; 0: asked in this process
   std::string reason;
 };
 
 struct Event {
+  // Run time: nanoseconds of life of the run, from 1; stands still while no process has it.
   SteadyNs at = 0;
-  std::variant<RunStarted, CallEnded, ItemEmitted, PlanAdmitted, PlanRefused, TimerFired,
-               Interrupted, CancelRequested>
+  std::variant<RunStarted, CallEnded, CallResumed, ItemEmitted, PlanAdmitted, PlanRefused,
+               TimerFired, WaitBegan, SignalReceived, CancelRequested>
       body;
 };
 

@@ -1,15 +1,25 @@
-// RunLoop: drives one run. Takes events from a Host, applies them, carries out binds itself and
-// hands other effects to the Host. The same loop runs live, in the simulator and in replay. One
+// RunLoop: drives one run. Takes events from a Host, journals and applies them, carries out binds
+// itself and hands other effects to the Host, those that are not pure or read only once all that
+// they depend on is durable. The same loop runs live, in the simulator and after a crash. One
 // thread: the Host's run thread.
+//
+// Interrupting is a state of the loop, not of the run: effects are kept instead of carried out,
+// calls that run may end, and whoever takes the run up later finds everything as it was.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "data/value.h"
+#include "journal/journal.h"
 #include "plan/physical.h"
 #include "runtime/event.h"
 #include "runtime/host.h"
+#include "runtime/record.h"
+#include "runtime/reuse.h"
 #include "runtime/run_state.h"
 #include "runtime/value_store.h"
 
@@ -21,17 +31,55 @@ struct RunOptions {
   std::uint64_t seed = 0;
 };
 
+// Where a run is recorded. The caller has created or taken over the run (and appended the header of
+// a new one); the loop appends behind that and closes the run at its end.
+struct RunJournal {
+  Journal& journal;  // outlives the loop
+  RunLease lease;
+  RunHeader header;                       // for snapshots
+  std::string owner;                      // for people
+  RunCard card;                           // the loop keeps its counts
+  std::uint64_t compact_after = 500'000;  // records since the last snapshot; 0: never
+};
+
+// What a resumed run found.
+struct ResumeReport {
+  std::uint64_t events = 0;           // applied
+  std::uint64_t calls_done = 0;       // results taken over
+  std::vector<std::string> repeated;  // TaskIds of calls that are made again (the first 100)
+  std::uint64_t repeated_count = 0;
+  std::vector<std::string> asked;  // of `once` calls whose intent was journaled: probed or in doubt
+  std::int64_t away_ns = 0;        // wall time since the last record
+  // The journal had the run's end, and only the store had not heard of it: nothing is done again,
+  // on_end has been called with what was recorded.
+  bool had_ended = false;
+};
+
 class RunLoop final : public EventInbox {
  public:
-  // All references outlive the loop. `on_end` is called once, last.
+  // All references outlive the loop. `journal`: null for a run that nothing needs to survive.
+  // `reuse`: of a fork, else null. `on_end` is called once, last, when all that it tells is
+  // durable; kInterrupted and kInDoubt leave the run open in the journal.
   RunLoop(PhysicalPlanPtr plan, Host& host, ValueStore& values, TraceSink* trace,
           std::function<void(RunOutcome)> on_end);
   ~RunLoop() override;
 
+  void record_in(RunJournal journal);
+  void reuse(std::shared_ptr<const ReuseTable> table);
+
   void start(const RunOptions& options);
+  // Applies what the journal has and goes on from there. Blocks while it reads.
+  Result<ResumeReport> resume();
+
   void deliver(Event event) override;
-  void interrupt();  // once: nothing new starts; twice: at once
+  void probed(CallProbed probed) override;
+  // A message from the run's inbox; ones that were taken before change nothing.
+  void take(const InboxMessage& message);
+  std::uint64_t last_message() const;  // already taken
+  void interrupt();                    // once: nothing new starts; twice: what runs is cut
   void cancel(std::string reason);
+
+  const RunState& state() const;
 
  private:
   struct Impl;

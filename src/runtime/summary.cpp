@@ -2,29 +2,44 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <set>
 #include <string>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "runtime/wire.h"
+
 namespace sluice {
+
+namespace {
+constexpr std::uint8_t kFormat = 1;
+}
 
 // Steps are told apart by their physical step: all frames of one sub-plan fold into the same rows.
 struct SummaryFold::Impl {
   RunSummary summary;
   std::unordered_map<const PhysicalStep*, std::size_t> rows;
   // Per frame and step: how many items it has told of so far, to add up what is known.
-  std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint64_t> told_items;
+  std::map<std::pair<std::uint64_t, std::uint32_t>, std::uint64_t> told_items;
 
-  using RowOrder = std::pair<std::uint32_t, std::uint32_t>;  // frame of first sight, step
+  // Rows stand in plan order, those of a sub-plan behind the plans seen before. A plan is known by
+  // where its steps lie; in a restored summary by its number alone, until its steps come again.
+  using RowOrder = std::pair<std::uint32_t, std::uint32_t>;  // plan of first sight, step
   std::vector<RowOrder> orders;                              // of summary.steps
+  std::unordered_map<const PhysicalStep*, std::uint32_t> plans;
+  std::uint32_t next_plan = 0;
+  std::vector<bool> orphans;  // of summary.steps: restored, and not seen since
 
-  // Rows stand in plan order, those of a sub-plan behind the plan that first called it.
   StepSummary& row(const TraceEvent& event) {
     auto found = rows.find(event.step);
     if (found != rows.end()) return summary.steps[found->second];
-    RowOrder order{event.call.task.frame, event.call.task.step};
+    if (StepSummary* orphan = find_orphan(event)) return *orphan;
+    const PhysicalStep* first = event.step - event.call.task.step;
+    auto plan = plans.find(first);
+    if (plan == plans.end()) plan = plans.emplace(first, next_plan++).first;
+    RowOrder order{plan->second, event.call.task.step};
     auto place = std::upper_bound(orders.begin(), orders.end(), order) - orders.begin();
     StepSummary step;
     step.id = event.step->logical_ids.front();
@@ -34,7 +49,24 @@ struct SummaryFold::Impl {
     }
     rows.emplace(event.step, static_cast<std::size_t>(place));
     orders.insert(orders.begin() + place, order);
+    orphans.insert(orphans.begin() + place, false);
     return *summary.steps.insert(summary.steps.begin() + place, std::move(step));
+  }
+
+  // The restored row of this step: of its plan, where one is known, else the first that fits.
+  StepSummary* find_orphan(const TraceEvent& event) {
+    const PhysicalStep* first = event.step - event.call.task.step;
+    auto plan = plans.find(first);
+    for (std::size_t i = 0; i < orphans.size(); ++i) {
+      if (!orphans[i] || orders[i].second != event.call.task.step) continue;
+      if (plan != plans.end() && plan->second != orders[i].first) continue;
+      if (summary.steps[i].id != event.step->logical_ids.front()) continue;
+      orphans[i] = false;
+      if (plan == plans.end()) plans.emplace(first, orders[i].first);
+      rows.emplace(event.step, i);
+      return &summary.steps[i];
+    }
+    return nullptr;
   }
 
   // Adds what is new; only frames that will hear more are remembered.
@@ -62,9 +94,22 @@ struct SummaryFold::Impl {
     starts.erase(begun);
   }
 
+  void doubt_ended(const TraceEvent& event, StepSummary& step) {
+    if (step.in_doubt > 0) --step.in_doubt;
+    step.usage += event.usage;
+    summary.usage += event.usage;
+  }
+
+  // However a wait ends, its task ends with it.
+  void wait_ended(const TraceEvent& event, StepSummary& step) {
+    if (step.waiting == 0) return;
+    if (waiting.erase(event.call.task) > 0) --step.waiting;
+  }
+
   using CallKey = std::tuple<TaskRef, std::uint16_t, std::uint16_t>;
   static CallKey key_of(const CallRef& call) { return {call.task, call.turn, call.call}; }
   std::map<CallKey, SteadyNs> starts;  // calls under way only
+  std::set<TaskRef> waiting;
 };
 
 SummaryFold::SummaryFold() : impl_(std::make_unique<Impl>()) {}
@@ -82,7 +127,7 @@ void SummaryFold::on_trace(const TraceEvent& event) {
   StepSummary& step = impl_->row(event);
   if (step.first_ns == 0) step.first_ns = event.at;
   step.last_ns = event.at;
-  bool whole = event.call.task.item == kNoIndex;
+  const bool whole = event.call.task.item == kNoIndex;
   switch (event.kind) {
     case TraceKind::kItemsKnown:
       return impl_->items_known(event, step);
@@ -102,21 +147,131 @@ void SummaryFold::on_trace(const TraceEvent& event) {
       return;
     case TraceKind::kTaskDone:
       ++step.done;
-      return;
+      return impl_->wait_ended(event, step);
     case TraceKind::kTaskSkipped:
       if (whole) step.closed = true;
       ++step.skipped;
-      return;
+      return impl_->wait_ended(event, step);
     case TraceKind::kTaskFailed:
       if (whole) step.closed = true;
       ++step.failed;
-      return;
+      return impl_->wait_ended(event, step);
     case TraceKind::kTaskInDoubt:
       ++step.in_doubt;
+      return;
+    case TraceKind::kDoubtEnded:
+      return impl_->doubt_ended(event, step);
+    case TraceKind::kWaiting:
+      if (impl_->waiting.insert(event.call.task).second) ++step.waiting;
+      return;
+    case TraceKind::kTaskUndone:
+      if (!event.error) ++step.undone;
       return;
     default:
       return;
   }
+}
+
+// ---- bytes ----
+
+namespace {
+
+void put_step(WireWriter& out, const StepSummary& step) {
+  out.text(step.id);
+  out.text(step.operator_name);
+  out.flag(step.closed);
+  for (std::uint64_t count :
+       {step.known, step.done, step.skipped, step.failed, step.in_doubt, step.running, step.waiting,
+        step.undone, step.calls, step.retries, step.cached}) {
+    out.number(count);
+  }
+  out.usage(step.usage);
+  out.whole(step.busy_ns);
+  out.whole(step.first_ns);
+  out.whole(step.last_ns);
+}
+
+StepSummary take_step(WireReader& in) {
+  StepSummary step;
+  step.id = in.text();
+  step.operator_name = in.text();
+  step.closed = in.flag();
+  for (std::uint64_t* count :
+       {&step.known, &step.done, &step.skipped, &step.failed, &step.in_doubt, &step.running,
+        &step.waiting, &step.undone, &step.calls, &step.retries, &step.cached}) {
+    *count = in.number();
+  }
+  step.usage = in.usage();
+  step.busy_ns = in.whole();
+  step.first_ns = in.whole();
+  step.last_ns = in.whole();
+  return step;
+}
+
+}  // namespace
+
+std::string SummaryFold::save() const {
+  const Impl& impl = *impl_;
+  WireWriter out;
+  out.byte(kFormat);
+  out.number(impl.next_plan);
+  out.number(impl.summary.steps.size());
+  for (std::size_t i = 0; i < impl.summary.steps.size(); ++i) {
+    out.number(impl.orders[i].first);
+    out.number(impl.orders[i].second);
+    put_step(out, impl.summary.steps[i]);
+  }
+  out.usage(impl.summary.usage);
+  out.whole(impl.summary.start_ns);
+  out.whole(impl.summary.end_ns);
+  out.number(impl.told_items.size());
+  for (const auto& [key, count] : impl.told_items) {
+    out.number(key.first);
+    out.number(key.second);
+    out.number(count);
+  }
+  out.number(impl.starts.size());
+  for (const auto& [key, start] : impl.starts) {
+    out.task(std::get<0>(key));
+    out.number(std::get<1>(key));
+    out.number(std::get<2>(key));
+    out.whole(start);
+  }
+  out.number(impl.waiting.size());
+  for (const TaskRef& task : impl.waiting) out.task(task);
+  return out.take();
+}
+
+// Bytes that no version wrote leave an empty summary: it is for people, nothing depends on it.
+void SummaryFold::restored(std::string_view folded) {
+  auto restored = std::make_unique<Impl>();
+  WireReader in(folded);
+  if (in.byte() != kFormat) return;
+  restored->next_plan = in.number32();
+  for (std::size_t left = in.count(); left > 0 && !in.bad(); --left) {
+    const std::uint32_t plan = in.number32();
+    restored->orders.emplace_back(plan, in.number32());
+    restored->summary.steps.push_back(take_step(in));
+    restored->orphans.push_back(true);
+  }
+  restored->summary.usage = in.usage();
+  restored->summary.start_ns = in.whole();
+  restored->summary.end_ns = in.whole();
+  for (std::size_t left = in.count(); left > 0 && !in.bad(); --left) {
+    const std::uint64_t frame = in.number();
+    const std::uint32_t step = in.number32();
+    restored->told_items[{frame, step}] = in.number();
+  }
+  for (std::size_t left = in.count(); left > 0 && !in.bad(); --left) {
+    const TaskRef task = in.task();
+    const std::uint16_t turn = in.number16();
+    const std::uint16_t call = in.number16();
+    restored->starts[{task, turn, call}] = in.whole();
+  }
+  for (std::size_t left = in.count(); left > 0 && !in.bad(); --left) {
+    restored->waiting.insert(in.task());
+  }
+  if (in.good_end()) impl_ = std::move(restored);
 }
 
 }  // namespace sluice

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/trace.h"
@@ -19,6 +20,8 @@ struct StepSummary {
   std::uint64_t known = 0;  // tasks so far
   bool closed = false;      // no more will come
   std::uint64_t done = 0, skipped = 0, failed = 0, in_doubt = 0, running = 0;
+  std::uint64_t waiting = 0;  // tasks of a `wait` that wait now
+  std::uint64_t undone = 0;   // finished tasks that were undone since
   std::uint64_t calls = 0, retries = 0, cached = 0;
   Usage usage;
   std::int64_t busy_ns = 0;  // sum over calls
@@ -39,6 +42,9 @@ class SummaryFold final : public TraceSink {
   ~SummaryFold() override;
   void on_trace(const TraceEvent& event) override;
   const RunSummary& summary() const;
+  // For snapshots of long runs: the summary as bytes, and back into a new fold.
+  std::string save() const;
+  void restored(std::string_view folded) override;
 
  private:
   struct Impl;

@@ -38,6 +38,18 @@ std::string_view trace_kind_name(TraceKind kind) {
       return "plan_admitted";
     case TraceKind::kRunEnded:
       return "run_ended";
+    case TraceKind::kWaiting:
+      return "waiting";
+    case TraceKind::kSignal:
+      return "signal";
+    case TraceKind::kDoubtEnded:
+      return "doubt_ended";
+    case TraceKind::kTaskUndone:
+      return "task_undone";
+    case TraceKind::kRecoveryBegan:
+      return "recovery_began";
+    case TraceKind::kRecovered:
+      return "recovered";
   }
   return "unknown";
 }

@@ -29,6 +29,13 @@ enum class TraceKind : std::uint8_t {
   kTaskInDoubt,
   kPlanAdmitted,
   kRunEnded,
+  kWaiting,     // a `wait` began; `wait` says for what
+  kSignal,      // a signal was taken by the waiting task; value: what it brought
+  kDoubtEnded,  // a call in doubt was settled or is made again
+  kTaskUndone,  // what undoes the task has been done (or failed: error)
+  // Between these two the trace tells what an earlier process did.
+  kRecoveryBegan,
+  kRecovered,
 };
 std::string_view trace_kind_name(TraceKind kind);
 
@@ -44,12 +51,15 @@ struct TraceEvent {
   const Error* error = nullptr;         // valid during the call of the sink
   const Value* value = nullptr;         // kTaskDone: output; kRunEnded: result; likewise
   const RunOutcome* outcome = nullptr;  // kRunEnded
+  const WaitBegan* wait = nullptr;      // kWaiting
 };
 
 class TraceSink {
  public:
   virtual ~TraceSink() = default;
   virtual void on_trace(const TraceEvent& event) = 0;
+  // In place of everything before a compacted run's snapshot: what SummaryFold::save gave then.
+  virtual void restored(std::string_view /*folded*/) {}
 };
 
 }  // namespace sluice

@@ -39,6 +39,13 @@ void ignore_broken_pipes() {
   });
 }
 
+// One of Asio's descriptors; it is gone afterwards whatever close has to say.
+template <class Descriptor>
+void close_quietly(Descriptor& descriptor) {
+  boost::system::error_code ignored;
+  static_cast<void>(descriptor.close(ignored));
+}
+
 // Closes what is still open when a start fails half way.
 struct Pipes {
   std::array<std::array<int, 2>, 3> ends{{{-1, -1}, {-1, -1}, {-1, -1}}};
@@ -85,7 +92,9 @@ std::vector<std::string> environment_of(const ChildOptions& options) {
     for (const auto& [key, value] : options.environment) replaced = replaced || key == name;
     if (!replaced) result.emplace_back(text);
   }
-  for (const auto& [key, value] : options.environment) result.push_back(key + "=" + value);
+  for (const auto& [key, value] : options.environment) {
+    result.push_back(fmt::format("{}={}", key, value));
+  }
   return result;
 }
 
@@ -230,8 +239,7 @@ void Child::write_next() {
 void Child::close_input() {
   close_after_queue_ = true;
   if (!input_queue_.empty()) return;
-  boost::system::error_code ignored;
-  input_.close(ignored);
+  close_quietly(input_);
 }
 
 void Child::on_exit(std::function<void(const ChildExit&)> handler) {
@@ -278,8 +286,7 @@ void Child::reap() {
   ::waitpid(pid_, nullptr, 0);
   exit_ = info.si_code == CLD_EXITED ? ChildExit{.code = info.si_status}
                                      : ChildExit{.signal = info.si_status};
-  boost::system::error_code ignored;
-  exit_watch_.close(ignored);
+  close_quietly(exit_watch_);
   grace_timer_.cancel();
   if (auto handler = std::exchange(exit_handler_, nullptr)) handler(*exit_);
 }
@@ -337,8 +344,7 @@ void Child::abandon(int grace_ms) {
   if (abandoned_) return;
   abandoned_ = true;
   if (!exit_ && grace_ms > 0) {
-    boost::system::error_code ignored;
-    input_.close(ignored);
+    close_quietly(input_);
     signal_group(SIGTERM);
     constexpr int kLookMs = 5;
     for (int waited = 0; waited < grace_ms && !has_ended(); waited += kLookMs) {
@@ -352,11 +358,10 @@ void Child::abandon(int grace_ms) {
   }
   exit_handler_ = nullptr;
   error_line_ = nullptr;
-  boost::system::error_code ignored;
-  input_.close(ignored);
-  output_.close(ignored);
-  errors_.close(ignored);
-  exit_watch_.close(ignored);
+  close_quietly(input_);
+  close_quietly(output_);
+  close_quietly(errors_);
+  close_quietly(exit_watch_);
   exit_timer_.cancel();
   grace_timer_.cancel();
 }

@@ -10,7 +10,7 @@ namespace sluice {
 namespace {
 
 // Whatever a tool gives comes from outside.
-Value from_outside(Value value) { return value.with_labels(Labels{.untrusted = true}); }
+Value from_outside(const Value& value) { return value.with_labels(Labels{.untrusted = true}); }
 
 }  // namespace
 
@@ -66,9 +66,9 @@ void OpenCall::finish(Value output) {
   end(ToolReply{.output = from_outside(std::move(output)), .left = left_});
 }
 
-void OpenCall::fail(Error error) {
+void OpenCall::fail(Error error, bool unknown) {
   if (stop_reason_) return end(std::unexpected(ToolFailure{*stop_reason_, left_}));
-  end(std::unexpected(ToolFailure{std::move(error), left_}));
+  end(std::unexpected(ToolFailure{std::move(error), left_, unknown}));
 }
 
 void OpenCall::stop(Error reason) {

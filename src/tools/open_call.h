@@ -53,7 +53,8 @@ class OpenCall : public std::enable_shared_from_this<OpenCall> {
 
   // The first of these ends the call; later ones are ignored.
   void finish(Value output);
-  void fail(Error error);
+  // `unknown`: see ToolFailure.
+  void fail(Error error, bool unknown = false);
 
   // For OpenCalls.
   void stop(Error reason);

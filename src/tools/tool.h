@@ -50,6 +50,7 @@ struct ToolReply {
 struct ToolFailure {
   Error error;
   bool left = true;
+  bool unknown = false;  // the answer came from between us: it does not tell what the call has done
 };
 
 struct ToolCallbacks {

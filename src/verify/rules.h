@@ -26,6 +26,8 @@ void rule_limits(const VerifyContext& context, const PlanFacts& facts, Diagnosti
 void rule_allowed(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 void rule_usage(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 void rule_grammar(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
+void rule_waits(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
+void rule_undo(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 void rule_secrets(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 
 }  // namespace sluice

@@ -134,6 +134,11 @@ Type PlanFacts::call_type(const Step& step) const {
       bool listed = spec->streams && !step_streams(step, tools);
       return listed ? Type::array_of(spec->output->type()) : spec->output->type();
     }
+    case OperatorKind::kWait: {
+      if (step.wait.broken || step.wait.find("signal")) break;  // whatever somebody sends
+      const Binding* value = step.wait.find("value");
+      return value ? type_of(*value, body_place(index_of(step.id)), &step) : null_type();
+    }
     case OperatorKind::kCode:
     case OperatorKind::kPlan:
       break;
@@ -141,16 +146,19 @@ Type PlanFacts::call_type(const Step& step) const {
   return Type::any();
 }
 
-// Sets the size of a value step's type; false for one that is too large, which is given up.
+// Sets the size of the type of a step that gives a value of the plan; false for one that is too
+// large, which is given up.
 bool PlanFacts::bound_type(std::uint32_t step) {
   StepFacts& facts = steps[step];
   for (const Reference& read : facts.reads) {
     facts.type_size += steps[index_of(read.step)].type_size;
   }
   body_of(plan.steps[step]).for_each_expr([&](const Binding&) { ++facts.type_size; });
-  if (plan.steps[step].op == OperatorKind::kValue && facts.type_size <= kMaxTypeSize) return true;
+  OperatorKind op = plan.steps[step].op;
+  bool computed = op == OperatorKind::kValue || op == OperatorKind::kWait;
+  if (computed && facts.type_size <= kMaxTypeSize) return true;
   facts.type_size = 1;
-  return plan.steps[step].op != OperatorKind::kValue;
+  return !computed;
 }
 
 void PlanFacts::find_types() {

@@ -10,11 +10,11 @@ namespace sluice {
 namespace {
 
 // Adding a rule is one file under rules/, its line in rules.h, and its row here.
-constexpr std::array<Rule, 17> kRules = {
+constexpr std::array<Rule, 19> kRules = {
     rule_step_names,   rule_cycles,       rule_fallbacks, rule_targets,      rule_settings,
     rule_types,        rule_arguments,    rule_joins,     rule_repeat_bound, rule_retry_once,
     rule_cache_effect, rule_sql_template, rule_limits,    rule_allowed,      rule_usage,
-    rule_grammar,      rule_secrets};
+    rule_grammar,      rule_secrets,      rule_waits,     rule_undo};
 
 void verify_one(const VerifyContext& context, Diagnostics& out) {
   PlanFacts facts(context);
@@ -22,12 +22,14 @@ void verify_one(const VerifyContext& context, Diagnostics& out) {
   for (const auto& [id, sub_plan] : context.plan.plans) {
     if (!sub_plan) continue;
     auto tools = catalog_within(*sub_plan, context.tools);
-    verify_one({*sub_plan, *tools, nullptr}, out);
+    const Plan& outermost = context.outermost ? *context.outermost : context.plan;
+    verify_one({*sub_plan, *tools, nullptr, &outermost}, out);
   }
 }
 
 std::vector<std::string_view> param_names(const Plan& plan) {
   std::vector<std::string_view> names;
+  names.reserve(plan.params.size());
   for (const ParamSpec& param : plan.params) names.push_back(param.id);
   return names;
 }

@@ -16,6 +16,8 @@ struct VerifyContext {
   const ToolCatalog& tools;
   // Inside a produced plan: what its parent allows.
   const Limits* limits = nullptr;
+  // Inside another plan, which undoes or does not; null: this is the outermost one.
+  const Plan* outermost = nullptr;
 };
 
 void verify_plan(const VerifyContext& context, Diagnostics& out);

@@ -26,6 +26,7 @@ class Program : public testing::Test {
   ScratchDir dir;
   // No model anywhere unless a test says so.
   std::map<std::string, std::string> environment{{"SLUICE_CACHE", dir.path() / "cache"},
+                                                 {"SLUICE_JOURNAL", dir.path() / "journal.db"},
                                                  {"SLUICE_MODEL", ""}};
 };
 
@@ -210,6 +211,7 @@ result: "{{ steps.a.output }}"
 )");
   ProgramInput input;
   input.directory = dir.path();
+  input.environment = environment;
   input.interrupt_after_ms = 700;
   input.interrupts = 2;
   auto ran = run_program({"run", "p.yaml"}, input);

@@ -112,7 +112,7 @@ TEST(Trace, IsOneJsonObjectALine) {
   event.step = &step;
   event.call.task = {0, 0, 7};
   event.error = &error;
-  const std::string line = trace_line(event, 0);
+  const std::string line = trace_line(event);
   EXPECT_EQ(line.find('\n'), std::string::npos);
   auto parsed = parse_json(line);
   ASSERT_TRUE(parsed.has_value()) << line;

@@ -332,13 +332,16 @@ TEST_P(ModelInstanceTest, TheEndOfAnInstanceCancelsWhatIsOpen) {
   for (int i = 0; i < 40; ++i) all.push_back(start(*own, question("Essay, please.", 800), true));
   all[0]->first_text.get_future().wait();
   own.reset();
+  int cancelled = 0;
   for (auto& asked : all) {
     ASSERT_EQ(asked->reply.wait_for(0s), std::future_status::ready);
     auto reply = asked->reply.get();
-    ASSERT_FALSE(reply);
-    EXPECT_EQ(reply.error().code(), ErrorCode::kCancelled) << reply.error().to_string();
     EXPECT_EQ(asked->ends, 1);
+    if (reply) continue;  // a short essay that was through before the instance ended
+    ++cancelled;
+    EXPECT_EQ(reply.error().code(), ErrorCode::kCancelled) << reply.error().to_string();
   }
+  EXPECT_GE(cancelled, 8) << "what waited for a place cannot have been through";
 }
 
 TEST_P(ModelInstanceTest, CallbacksMaySubmitAndCancel) {

@@ -4,9 +4,11 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -23,6 +25,20 @@ def environment(**more):
     return env
 
 
+def run_id_in(text):
+    """The id that `sluice run` tells on standard error."""
+    found = re.search(r"^run (\S+)", text, re.MULTILINE)
+    assert found, f"no run id in: {text}"
+    return found[1]
+
+
+def wait_until(holds, seconds=20, what="it"):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"{what} did not happen within {seconds} s"
+        time.sleep(0.02)
+
+
 class Sluice:
     """Starts the binary in a folder of its own."""
 
@@ -35,15 +51,40 @@ class Sluice:
         path.write_text(text)
         return name
 
-    def __call__(self, *arguments, timeout=60, env=None, stdin=None):
-        return subprocess.run([BINARY, *map(str, arguments)], cwd=self.folder, text=True,
-                              capture_output=True, timeout=timeout, input=stdin,
-                              env=environment(**(env or {})))
+    def words(self, *arguments):
+        return [BINARY, *map(str, arguments)]
 
-    def start(self, *arguments, **options):
-        return subprocess.Popen([BINARY, *map(str, arguments)], cwd=self.folder,
+    def variables(self, more=None):
+        """Runs are journaled in the test's folder, never in that of the person who tests."""
+        return environment(**{"SLUICE_JOURNAL": str(self.folder / "journal.db"), **(more or {})})
+
+    def __call__(self, *arguments, timeout=60, env=None, stdin=None):
+        return subprocess.run(self.words(*arguments), cwd=self.folder, text=True,
+                              capture_output=True, timeout=timeout, input=stdin,
+                              env=self.variables(env))
+
+    def start(self, *arguments, env=None, **options):
+        return subprocess.Popen(self.words(*arguments), cwd=self.folder,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                env=environment(), **options)
+                                env=self.variables(env), **options)
+
+    def ledger(self):
+        """What tools of kill_shapes.py did, in order: (deed, argument)."""
+        file = self.folder / "ledger"
+        entries = map(json.loads, file.read_text().splitlines()) if file.exists() else []
+        return [(e["deed"], e["gave"]["of"]) for e in entries if "gave" in e]
+
+    def runs(self, *arguments):
+        done = self("runs", "--json", *arguments)
+        if "there is no journal" in done.stderr:
+            return []
+        assert done.returncode == 0, done.stdout + done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def shown(self, run_id):
+        done = self("runs", "show", run_id, "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
 
     def run_plan(self, text, *arguments, **options):
         return self("run", self.write("plan.yaml", text), *arguments, **options)

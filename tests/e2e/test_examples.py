@@ -1,9 +1,12 @@
 """The examples run as they stand, on the real model."""
 
 import json
+import os
+import random
 import sqlite3
+import time
 
-from conftest import ROOT
+from conftest import ROOT, wait_until
 
 
 def result_of(done):
@@ -64,8 +67,72 @@ def test_loop(sluice, example):
     assert json.loads((folder / "out/machine.json").read_text())["done"] == 4
 
 
+def test_changes_killed_at_a_random_moment_and_resumed(sluice, example):
+    folder = example("changes")
+    job = ["run", folder / "changes.yaml", "--param", "count=6", "--param", "pattern=nowhere/*"]
+    begun = time.monotonic()
+    result = result_of(sluice(*job))
+    seconds = time.monotonic() - begun
+    report = (folder / "out/changes.md").read_text()
+    (folder / "out/changes.md").unlink()
+    seed = int.from_bytes(os.urandom(4), "big")
+    moment = random.Random(seed).uniform(0.2, 0.95) * seconds
+    process = sluice.start(*job)
+    time.sleep(moment)
+    process.kill()
+    process.communicate()
+    print(f"seed {seed}: killed after {moment:.2f} of {seconds:.2f} s")
+    run = sluice.runs()[0]
+    if run["ended"]:
+        again = sluice.shown(run["run"])["result"]
+    else:
+        again = result_of(sluice("resume", "last"))
+    assert again == result
+    assert (folder / "out/changes.md").read_text() == report
+
+
+def test_approval(sluice, example):
+    plan = example("approval") / "approval.yaml"
+    process = sluice.start("run", plan)
+    wait_until(lambda: sluice("approve").stdout)
+    asked = sluice("approve").stdout
+    assert "Ada" in asked and "Pay 3 orders, 520 in all?" in asked, asked
+    process.kill()  # nobody needs to be there
+    process.communicate()
+    assert not (plan.parent / "out/book.jsonl").exists()
+    refused = sluice("signal", "last", "decision", '{"approved": "yes", "by": "Ada"}')
+    assert refused.returncode == 3 and "SIGNAL_INVALID" in refused.stderr, refused.stderr
+    result_of(sluice("signal", "last", "decision", '{"approved": true, "by": "Ada"}'))
+    assert "Ada approved: 3 orders paid, 520 in all" in result_of(sluice("resume", "last"))
+    book = [json.loads(line) for line in (plan.parent / "out/book.jsonl").read_text().splitlines()]
+    assert sorted(payment["order"] for payment in book) == ["chairs", "lamps", "paper"]
+
+
+def test_approval_that_nobody_gives(sluice, example):
+    plan = example("approval") / "approval.yaml"
+    out = result_of(sluice("run", plan, "--param", "patience=100ms"))
+    assert "nobody approved: nothing was paid" in out
+    assert not (plan.parent / "out/book.jsonl").exists()
+
+
+def bookings(folder):
+    lines = (folder / "out/bookings.jsonl").read_text().splitlines()
+    return [(deed["deed"], deed["what"]) for deed in map(json.loads, lines)]
+
+
+def test_trip(sluice, example):
+    folder = example("trip")
+    done = sluice("run", folder / "trip.yaml")
+    assert done.returncode == 1 and "no car is left" in done.stderr, done.stderr
+    assert bookings(folder) == [("booked", "flight"), ("booked", "hotel"), ("cancelled", "hotel"),
+                                ("cancelled", "flight")]
+    (folder / "out/bookings.jsonl").unlink()
+    assert "flight, hotel, car" in result_of(sluice("run", folder / "trip.yaml", "--param", "cars=1"))
+    assert bookings(folder) == [("booked", "flight"), ("booked", "hotel"), ("booked", "car")]
+
+
 def test_each_example_checks_without_a_warning(sluice, example):
-    for name in ("changes", "lookups", "summarize", "loop"):
+    for name in ("approval", "changes", "lookups", "loop", "summarize", "trip"):
         done = sluice("check", example(name) / f"{name}.yaml")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "warning" not in done.stdout + done.stderr, done.stdout + done.stderr

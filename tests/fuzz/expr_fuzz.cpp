@@ -1,19 +1,16 @@
-// Fuzzes expressions: seeded mutations of real ones, compiled, evaluated, printed and compiled
-// again. One second by default; SLUICE_FUZZ_SECONDS for longer. Every failure prints the text that
-// caused it; the same seed gives the same texts.
+// Fuzzes expressions: mutations of real ones, compiled, evaluated, printed and compiled again. The
+// canary proves that the laws can fail.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "base/clock.h"
-#include "base/random.h"
 #include "data/expr.h"
 #include "data/json.h"
+#include "tests/fuzz/text_fuzz.h"
 
-namespace sluice {
+namespace sluice::test {
 namespace {
 
 constexpr std::string_view kSeeds[] = {
@@ -138,41 +135,6 @@ NameClaim names(std::string_view root, std::span<const std::string>, bool) {
   return claim;
 }
 
-std::string mutate(std::string text, Random& random) {
-  for (std::uint64_t n = 1 + random.below(4); n > 0; --n) {
-    std::size_t at = random.below(text.size() + 1);
-    std::size_t length = std::min<std::size_t>(random.below(12), text.size() - at);
-    switch (random.below(7)) {
-      case 0:
-        text.erase(at, length);
-        break;
-      case 1:
-        text.insert(at, kPieces[random.below(std::size(kPieces))]);
-        break;
-      case 2:
-        text.replace(at, length, kPieces[random.below(std::size(kPieces))]);
-        break;
-      case 3:
-        text.insert(at, text.substr(at, length));
-        break;
-      case 4: {
-        std::string_view other = kSeeds[random.below(std::size(kSeeds))];
-        std::size_t from = random.below(other.size());
-        text.insert(at, other.substr(from, random.below(20)));
-        break;
-      }
-      case 5:
-        if (at < text.size()) text[at] = static_cast<char>(random.below(256));
-        break;
-      default: {
-        std::string piece(kPieces[random.below(std::size(kPieces))]);
-        for (std::uint64_t k = random.below(80); k > 0; --k) text.insert(at, piece);
-      }
-    }
-  }
-  return text;
-}
-
 using Print = std::string (*)(const Expr&);
 std::string print(const Expr& expr) { return expr.to_string(); }
 // The canary's bug: a printer that forgets the parentheses.
@@ -198,91 +160,65 @@ std::string rendered(const Expr& expr, EvalContext& context) {
   return to_json(Value::string(text));
 }
 
-// What is wrong with how `text` is treated; nullopt when all is well.
-std::optional<std::string> violation(std::string_view text, Print printer) {
+Verdict broken(std::string law) { return {.broken_law = std::move(law), .accepted = false}; }
+
+Verdict judge(std::string_view text, Print printer) {
   ExprLimits limits;
   limits.max_steps = 200'000;
   limits.max_output_bytes = 1 << 20;
   auto expr = Expr::compile(text, names, limits);
   if (!expr) {
-    if (expr.error().empty()) return "fails without an error";
+    if (expr.error().empty()) return broken("fails without an error");
     for (const ExprError& error : expr.error()) {
-      if (error.offset > text.size()) return "an error points behind the text";
-      if (error.message.empty()) return "an error without words";
+      if (error.offset > text.size()) return broken("an error points behind the text");
+      if (error.message.empty()) return broken("an error without words");
     }
-    return std::nullopt;
+    return {};
   }
   EvalContext context;
   std::string first = outcome(*expr, context);
-  if (outcome(*expr, context) != first) return "two evaluations differ: " + first;
-  if (expr->is_template() && rendered(*expr, context) != first) return "render differs: " + first;
+  if (outcome(*expr, context) != first) return broken("two evaluations differ: " + first);
+  if (expr->is_template() && rendered(*expr, context) != first) {
+    return broken("render differs: " + first);
+  }
   std::string printed = printer(*expr);
   auto again = Expr::compile(printed, names, limits);
   // A printed text may be a little deeper or longer than the one it was made from.
   if (!again) {
-    if (again.error()[0].code == ErrorCode::kExprLimit) return std::nullopt;
-    return "printed as " + printed + ", which fails: " + again.error()[0].message;
+    if (again.error()[0].code == ErrorCode::kExprLimit) return {};
+    return broken("printed as " + printed + ", which fails: " + again.error()[0].message);
   }
   std::string second = outcome(*again, context);
   if (first != second && first != "error EXPR_LIMIT" && second != "error EXPR_LIMIT") {
-    return "printed as " + printed + ": " + first + " became " + second;
+    return broken("printed as " + printed + ": " + first + " became " + second);
   }
-  return std::nullopt;
+  return {.broken_law = std::nullopt, .accepted = true};
 }
 
-std::uint64_t fuzz_seed() {
-  const char* text = std::getenv("SLUICE_FUZZ_SEED");
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : 1;
-}
-
-double fuzz_seconds() {
-  const char* text = std::getenv("SLUICE_FUZZ_SECONDS");
-  return text != nullptr ? std::strtod(text, nullptr) : 1.0;
-}
-
-std::optional<std::string> fuzz(double seconds, std::uint64_t most, std::uint64_t seed,
-                                Print printer, std::uint64_t* runs) {
-  Random random(seed);
-  std::vector<std::string> pool(std::begin(kSeeds), std::end(kSeeds));
-  const SteadyNs end = system_clock().steady_ns() + static_cast<SteadyNs>(seconds * 1e9);
-  for (*runs = 0; *runs < most && system_clock().steady_ns() < end; ++*runs) {
-    std::string text = mutate(pool[random.below(pool.size())], random);
-    if (auto wrong = violation(text, printer)) {
-      return "seed " + std::to_string(seed) + ", text " +
-             to_json(Value::string(valid_utf8(text) ? text : "(not UTF-8)")) + ": " + *wrong;
-    }
-    // What compiles is worth mutating further.
-    if (text.size() < 400 && random.below(4) == 0 && Expr::compile(text, names)) {
-      if (pool.size() < 2'000)
-        pool.push_back(std::move(text));
-      else
-        pool[std::size(kSeeds) + random.below(pool.size() - std::size(kSeeds))] = std::move(text);
-    }
-  }
-  return std::nullopt;
+TextFuzz expr_fuzz(Print printer) {
+  return {kSeeds, kPieces, [printer](const std::string& text) { return judge(text, printer); }};
 }
 
 TEST(ExprFuzz, SeedsAreGood) {
-  EvalContext context;
   for (std::string_view text : kSeeds) {
     auto expr = Expr::compile(text, names);
     ASSERT_TRUE(expr.has_value()) << text << ": " << expr.error()[0].message;
-    EXPECT_EQ(violation(text, print), std::nullopt);
+    EXPECT_EQ(judge(text, print).broken_law, std::nullopt);
   }
 }
 
 TEST(ExprFuzz, MutationsNeverBreakIt) {
-  std::uint64_t runs = 0;
-  auto wrong = fuzz(fuzz_seconds(), UINT64_MAX, fuzz_seed(), print, &runs);
-  EXPECT_EQ(wrong, std::nullopt);
-  EXPECT_GT(runs, 100u);
-  RecordProperty("runs", std::to_string(runs));
+  auto found = run_fuzz(expr_fuzz(print), fuzz_limits());
+  EXPECT_EQ(found.failure, std::nullopt);
+  EXPECT_GT(found.texts, 100u);
+  RecordProperty("texts", std::to_string(found.texts));
 }
 
 TEST(ExprFuzz, CanaryIsCaught) {
-  std::uint64_t runs = 0;
-  EXPECT_NE(fuzz(60, 100'000, 1, print_without_parentheses, &runs), std::nullopt);
+  auto found =
+      run_fuzz(expr_fuzz(print_without_parentheses), {.seed = 1, .seconds = 60, .texts = 100'000});
+  EXPECT_NE(found.failure, std::nullopt);
 }
 
 }  // namespace
-}  // namespace sluice
+}  // namespace sluice::test

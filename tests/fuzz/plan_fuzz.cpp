@@ -1,24 +1,21 @@
-// Fuzzes plan texts: seeded mutations of real plans, parsed, verified, lowered, printed and parsed
-// again. One second by default; SLUICE_FUZZ_SECONDS for longer. A failure prints the text that
-// caused it; the same seed gives the same texts. The canary proves that the laws can fail.
+// Fuzzes plan texts: mutations of real plans, parsed, verified, lowered, printed and parsed again.
+// The canary proves that the laws can fail.
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "base/clock.h"
-#include "base/random.h"
 #include "data/json.h"
 #include "plan/describe.h"
 #include "plan/lower.h"
 #include "plan/parse.h"
+#include "tests/fuzz/text_fuzz.h"
 #include "verify/verify.h"
 
-namespace sluice {
+namespace sluice::test {
 namespace {
 
 constexpr std::string_view kSeeds[] = {
@@ -47,7 +44,8 @@ steps:
       {% for x in steps.draft.output %}
       - {{ x }}
       {% endfor %}
-  other: {plan: sub, with: {x: 1}, after: [text], join: {draft: {skipped: skip}}}
+  other: {plan: sub, with: {x: "{{ steps.draft.output.k }}"}, after: [text],
+          join: {draft: {skipped: skip}}}
 plans: {sub: {params: {x: {}}, steps: {y: {code: "def main(): return 1"}}}}
 result: {a: "{{ steps.text.output }}", b: ~}
 )",
@@ -118,36 +116,6 @@ constexpr std::string_view kPieces[] = {"{{",
                                         "{type: object}",
                                         "limits: {}"};
 
-std::string mutate(std::string text, Random& random) {
-  for (std::uint64_t edits = 1 + random.below(6); edits > 0; --edits) {
-    std::size_t at = random.below(text.size() + 1);
-    std::size_t length = std::min<std::size_t>(random.below(20), text.size() - at);
-    switch (random.below(6)) {
-      case 0:
-        text.erase(at, length);
-        break;
-      case 1:
-        text.insert(at, kPieces[random.below(std::size(kPieces))]);
-        break;
-      case 2:
-        text.replace(at, length, kPieces[random.below(std::size(kPieces))]);
-        break;
-      case 3:
-        text.insert(random.below(text.size() + 1), text.substr(at, length));
-        break;
-      case 4:
-        if (at < text.size()) text[at] = static_cast<char>(random.below(256));
-        break;
-      default: {
-        std::string_view other = kSeeds[random.below(std::size(kSeeds))];
-        text.insert(at, other.substr(random.below(other.size()), random.below(60)));
-      }
-    }
-    if (text.size() > 20'000) text.resize(20'000);
-  }
-  return text;
-}
-
 std::string describe_plan(const PlanPtr& plan) {
   auto tools = catalog_of(*plan);
   auto physical = lower_plan(plan, *tools);
@@ -156,10 +124,11 @@ std::string describe_plan(const PlanPtr& plan) {
 
 using Printer = std::function<std::string(const Plan&)>;
 
-// What is wrong with how this text was treated; nullopt when all laws hold.
-std::optional<std::string> broken_law(const std::string& text, const Printer& print) {
+Verdict broken(std::string law) { return {.broken_law = std::move(law), .accepted = false}; }
+
+Verdict judge(const std::string& text, const Printer& print) {
   ParsedPlan parsed = parse_plan(text, "fuzz");
-  if (!parsed.plan && !parsed.diagnostics.has_errors()) return "no plan and no error";
+  if (!parsed.plan && !parsed.diagnostics.has_errors()) return broken("no plan and no error");
   auto lines = static_cast<std::uint32_t>(
       1 + std::ranges::count_if(text, [](char c) { return c == '\n' || c == '\r'; }));
   Diagnostics findings = parsed.diagnostics;
@@ -168,47 +137,24 @@ std::optional<std::string> broken_law(const std::string& text, const Printer& pr
     verify_plan({*parsed.plan, *tools, nullptr}, findings);
   }
   for (const Diagnostic& each : findings.all()) {
-    if (each.pos.line > lines + 1) return "a finding behind the end: " + each.message;
-    if (each.pos.known() && each.pos.column == 0) return "a finding in column 0: " + each.message;
-    if (!each.pos.known()) return "a finding without a place: " + each.message;
-    if (each.message.empty() || !valid_utf8(each.message)) return "a finding without words";
+    if (each.pos.line > lines + 1) return broken("a finding behind the end: " + each.message);
+    if (!each.pos.known()) return broken("a finding without a place: " + each.message);
+    if (each.pos.column == 0) return broken("a finding in column 0: " + each.message);
+    if (each.message.empty() || !valid_utf8(each.message)) return broken("a finding without words");
   }
-  if (!parsed.plan || findings.has_errors()) return std::nullopt;
+  if (!parsed.plan || findings.has_errors()) return {};
   std::string expected = describe_plan(parsed.plan);
-  if (!expected.starts_with("{")) return "verified, but not lowered: " + expected;
+  if (!expected.starts_with("{")) return broken("verified, but not lowered: " + expected);
   ParsedPlan again = parse_plan(print(*parsed.plan), "again");
   if (again.diagnostics.has_errors()) {
-    return "its own text is refused: " + again.diagnostics.all()[0].message;
+    return broken("its own text is refused: " + again.diagnostics.all()[0].message);
   }
-  if (describe_plan(again.plan) != expected) return "its own text means something else";
-  return std::nullopt;
+  if (describe_plan(again.plan) != expected) return broken("its own text means something else");
+  return {.broken_law = std::nullopt, .accepted = true};
 }
 
-// The first broken law among mutations of the seeds, with the text that broke it.
-std::optional<std::string> fuzz(std::uint64_t seed, double seconds, std::uint64_t most_texts,
-                                const Printer& print) {
-  Random random(seed);
-  SteadyNs end = system_clock().steady_ns() +
-                 static_cast<SteadyNs>(seconds * static_cast<double>(kNsPerSecond));
-  std::vector<std::string> pool(std::begin(kSeeds), std::end(kSeeds));
-  for (std::uint64_t i = 0; i < most_texts && system_clock().steady_ns() < end; ++i) {
-    std::string text = mutate(pool[random.below(pool.size())], random);
-    if (auto law = broken_law(text, print)) return *law + "\n--- text:\n" + text;
-    // Some mutations are kept, so that later ones go further from the seeds.
-    if (pool.size() < 64) {
-      pool.push_back(std::move(text));
-    } else if (random.below(50) == 0) {
-      std::size_t first = std::size(kSeeds);  // the seeds stay
-      pool[first + random.below(pool.size() - first)] = std::move(text);
-    }
-  }
-  return std::nullopt;
-}
-
-double seconds_wanted() {
-  const char* text = std::getenv("SLUICE_FUZZ_SECONDS");
-  double seconds = text ? std::atof(text) : 0;
-  return seconds > 0 ? seconds : 1;
+TextFuzz plan_fuzz(const Printer& print) {
+  return {kSeeds, kPieces, [print](const std::string& text) { return judge(text, print); }};
 }
 
 std::string print_both(const Plan& plan) {
@@ -216,15 +162,17 @@ std::string print_both(const Plan& plan) {
 }
 
 TEST(PlanFuzz, EveryTextIsTreatedWell) {
-  std::uint64_t seed = seconds_wanted() > 1 ? system_seed() : 1;
-  auto found = fuzz(seed, seconds_wanted(), ~std::uint64_t{0}, print_both);
-  EXPECT_FALSE(found) << "seed " << seed << ": " << *found;
+  auto found = run_fuzz(plan_fuzz(print_both), fuzz_limits());
+  EXPECT_EQ(found.failure, std::nullopt);
+  EXPECT_GT(found.texts, 10u);
+  RecordProperty("texts", std::to_string(found.texts));
 }
 
 TEST(PlanFuzz, TheSeedsThemselvesHoldAllLaws) {
   for (std::string_view seed : kSeeds) {
-    auto law = broken_law(std::string(seed), print_both);
-    EXPECT_FALSE(law) << *law << "\n" << seed;
+    Verdict verdict = judge(std::string(seed), print_both);
+    EXPECT_EQ(verdict.broken_law, std::nullopt) << seed;
+    EXPECT_TRUE(verdict.accepted) << seed;
   }
 }
 
@@ -236,8 +184,9 @@ TEST(PlanFuzz, TheCanaryIsCaught) {
       text.replace(at, 6, "null");
     return text;
   };
-  EXPECT_TRUE(fuzz(1, 60, 20'000, forgetful));
+  auto found = run_fuzz(plan_fuzz(forgetful), {.seed = 1, .seconds = 60, .texts = 20'000});
+  EXPECT_NE(found.failure, std::nullopt);
 }
 
 }  // namespace
-}  // namespace sluice
+}  // namespace sluice::test

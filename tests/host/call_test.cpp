@@ -61,11 +61,17 @@ TEST_F(Calls, OnlyALostOnceCallIsInDoubt) {
     bool left;
     ErrorCode code;
     bool doubt;
+    bool unknown = false;
   } cases[] = {
       {Effect::kOnce, true, ErrorCode::kTimeout, true},
       {Effect::kOnce, true, ErrorCode::kToolDied, true},
       {Effect::kOnce, true, ErrorCode::kHttpUnreachable, true},
       {Effect::kOnce, true, ErrorCode::kCancelled, true},
+      {Effect::kOnce, true, ErrorCode::kToolTooLarge, true},
+      {Effect::kOnce, false, ErrorCode::kToolTooLarge, false},
+      {Effect::kOnce, true, ErrorCode::kHttpServerStatus, false},
+      {Effect::kOnce, true, ErrorCode::kHttpServerStatus, true, true},
+      {Effect::kIdempotent, true, ErrorCode::kHttpServerStatus, false, true},
       {Effect::kOnce, false, ErrorCode::kTimeout, false},
       {Effect::kOnce, true, ErrorCode::kToolFailed, false},
       {Effect::kOnce, true, ErrorCode::kHttpStatus, false},
@@ -73,8 +79,8 @@ TEST_F(Calls, OnlyALostOnceCallIsInDoubt) {
       {Effect::kRead, true, ErrorCode::kToolDied, false},
   };
   for (const auto& one : cases) {
-    auto outcome = tool_outcome(nullptr, one.effect,
-                                std::unexpected(ToolFailure{Error(one.code, "lost"), one.left}));
+    const ToolFailure failure{Error(one.code, "lost"), one.left, one.unknown};
+    auto outcome = tool_outcome(nullptr, one.effect, std::unexpected(failure));
     EXPECT_EQ(in_doubt(outcome), one.doubt) << error_of(outcome).to_string();
   }
 }
@@ -177,6 +183,40 @@ TEST_F(Calls, ToolWishesEndWithTheLastTurn) {
   EXPECT_EQ(wanted.message.find("role")->as_string(), "assistant");
   call.call.turn = 2;
   EXPECT_EQ(error_of(model_outcome(call, reply)).code(), ErrorCode::kTurnsExhausted);
+}
+
+TEST_F(Calls, AProbeSaysDoneAbsentOrUnknown) {
+  using State = CallProbed::State;
+  const SchemaPtr number = Schema::literal(R"({"type":"integer"})");
+  struct {
+    const char* reply;
+    State state;
+    bool why;
+  } cases[] = {
+      {R"({"state":"done","output":7})", State::kDone, false},
+      {R"({"state":"done","output":"seven"})", State::kUnknown, true},
+      {R"({"state":"done"})", State::kUnknown, true},
+      {R"({"state":"absent"})", State::kAbsent, false},
+      {R"({"state":"unknown"})", State::kUnknown, false},
+      {R"({"state":"maybe"})", State::kUnknown, true},
+      {R"(["done"])", State::kUnknown, true},
+      {R"(null)", State::kUnknown, true},
+  };
+  const CallRef call{.task = {1, 2, 3}};
+  for (const auto& each : cases) {
+    const CallProbed probed = probe_answer(call, number, ToolReply{json(each.reply)});
+    EXPECT_EQ(probed.state, each.state) << each.reply;
+    EXPECT_EQ(probed.error.has_value(), each.why) << each.reply;
+    EXPECT_EQ(probed.call, call);
+  }
+  EXPECT_EQ(probe_answer(call, number, ToolReply{json(cases[0].reply)}).output.as_int(), 7);
+  EXPECT_EQ(probe_answer(call, nullptr, ToolReply{json(R"({"state":"done"})")}).state,
+            State::kDone);
+  const CallProbed failed = probe_answer(
+      call, number, std::unexpected(ToolFailure{Error(ErrorCode::kToolFailed, "no"), true}));
+  EXPECT_EQ(failed.state, State::kUnknown);
+  ASSERT_TRUE(failed.error);
+  EXPECT_EQ(failed.error->code(), ErrorCode::kToolFailed);
 }
 
 }  // namespace

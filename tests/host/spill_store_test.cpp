@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "data/json.h"
+#include "data/value_codec.h"
 #include "tests/host/scratch_dir.h"
 
 namespace sluice {
@@ -112,6 +115,52 @@ TEST(SpillStore, GoesOnWithoutADisk) {
 TEST_F(SpillStoreTest, LeavesNoFileBehind) {
   for (int i = 0; i < 50; ++i) store.keep(large(i));
   EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+}
+
+TEST_F(SpillStoreTest, GivesTheBytesThatTheReferenceNames) {
+  std::string bytes;
+  const Value kept = store.keep(large(1), &bytes);
+  EXPECT_EQ(sha256(bytes), kept.blob_hash());
+  EXPECT_EQ(*decode_value(bytes), large(1));
+  std::string none = "none";
+  store.keep(Value::integer(1), &none);
+  EXPECT_EQ(none, "none") << "a small value has no place of its own";
+}
+
+TEST(SpillStoreFetch, GetsValuesOfAnEarlierProcess) {
+  ScratchDir dir;
+  std::map<std::string, std::string> journal;
+  std::vector<Value> kept;
+  {
+    SpillStore first({.directory = dir.path()});
+    for (int i = 0; i < 40; ++i) {
+      std::string bytes;
+      kept.push_back(first.keep(large(i), &bytes));
+      journal[kept.back().blob_hash().hex()] = bytes;
+    }
+  }
+  SpillOptions options{.memory_bytes = 1 << 20, .directory = dir.path()};
+  options.fetch = [&](const Hash256& hash) -> Result<std::string> {
+    auto found = journal.find(hash.hex());
+    if (found == journal.end()) return fail(ErrorCode::kJournal, "no such content");
+    return found->second;
+  };
+  SpillStore second(options);
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 40; ++i) {
+      auto back = second.load(Value::array({kept[static_cast<std::size_t>(i)]}));
+      ASSERT_TRUE(back.has_value());
+      EXPECT_EQ(back->items()[0], large(i));
+      EXPECT_LE(second.stats().resident_bytes, std::size_t{1} << 20);
+    }
+  }
+  EXPECT_GE(second.stats().fetched, 40u);
+  EXPECT_EQ(second.stats().spilled_bytes, 0u) << "the journal has them";
+  journal.clear();
+  SpillStore third(options);
+  auto lost = third.load(kept[0]);
+  ASSERT_FALSE(lost.has_value());
+  EXPECT_EQ(lost.error().code(), ErrorCode::kJournal);
 }
 
 }  // namespace

@@ -1,8 +1,17 @@
-#include "tests/contract/journal_contract.h"
+#include "tests/contract/journal_places.h"
 
 namespace sluice::testing_contract {
+namespace {
 
-INSTANTIATE_TEST_SUITE_P(Memory, JournalContract,
-                         testing::Values(JournalFactory(&make_memory_journal)));
+TEST(MemoryJournal, AnswersBeforeAppendReturns) {
+  auto journal = make_memory_journal();
+  auto lease = journal->create_run("run", {});
+  ASSERT_TRUE(lease.has_value());
+  JournalSeq durable = 0;
+  ASSERT_TRUE(journal->append(*lease, {records({"one", "two"}), {}},
+                              [&](Result<JournalSeq> seq) { durable = seq.value_or(0); }));
+  EXPECT_EQ(durable, 2u);
+}
 
+}  // namespace
 }  // namespace sluice::testing_contract

@@ -64,6 +64,10 @@ TEST(PublishedSchema, RefusesWhatIsMisspelt) {
            R"({"sluice": 1, "steps": {"a": {"valu": 1}}})",
            R"({"sluice": 1, "steps": {"A": {"value": 1}}})",
            R"({"sluice": 1, "steps": {"a": {"value": 1, "retry": {"attempts": "three"}}}})",
+           R"({"sluice": 1, "steps": {"a": {"wait": {}}}})",
+           R"({"sluice": 1, "steps": {"a": {"wait": {"for": 10}}}})",
+           R"({"sluice": 1, "steps": {"a": {"wait": {"signal": "{{ x }}"}}}})",
+           R"({"sluice": 1, "undo": "yes", "steps": {}})",
        }) {
     EXPECT_FALSE(schema->valid(*parse_json(text))) << text;
   }

@@ -9,13 +9,16 @@
 #include <set>
 
 #include "base/clock.h"
+#include "fmt/format.h"
 #include "host/asio_host.h"
+#include "host/past_run.h"
 #include "host/read_file.h"
 #include "host/resources.h"
 #include "host/result_cache.h"
 #include "host/spill_store.h"
 #include "plan/lower.h"
 #include "plan/parse.h"
+#include "plan/physical_codec.h"
 #include "plan/tool_catalog.h"
 #include "runtime/run_loop.h"
 #include "tests/plans/scripted_model.h"
@@ -25,8 +28,9 @@
 namespace sluice::plantest {
 namespace {
 
-constexpr std::array<std::string_view, 4> kVariationNames = {"as_written", "one_worker",
-                                                             "through_yaml", "through_json"};
+constexpr std::array<std::string_view, 5> kVariationNames = {
+    "as_written", "one_worker", "through_yaml", "through_json", "journaled"};
+constexpr const char* kRunId = "0000000000000001";
 constexpr std::chrono::seconds kLongestRun{60};
 // Nothing listens there; the instance behind it is replaced by the script before the run.
 constexpr const char* kNowhere = "http://127.0.0.1:9/v1";
@@ -129,6 +133,60 @@ Result<PhysicalPlanPtr> lowered(const RunRequest& request, const PlanScope& scop
   return narrow;
 }
 
+// The run in a journal of its own, as the host would begin it.
+Result<RunJournal> begin_journal(Journal& journal, const RunRequest& request,
+                                 const PhysicalPlan& plan) {
+  RunHeader header;
+  header.run_id = kRunId;
+  header.program = SLUICE_VERSION;
+  header.files.emplace_back("plan.yaml", request.text);
+  ParseOptions recording = options_for(request.folder);
+  recording.read_file = [&header, read = recording.read_file](std::string_view name) {
+    auto text = read(name);
+    if (text) header.files.emplace_back(std::string(name), *text);
+    return text;
+  };
+  parse_plan(request.text, "plan.yaml", recording);
+  header.physical = encode_physical(plan);
+  header.settings = encode_surroundings({});
+  header.wall_ns = system_clock().wall_ns();
+  auto lease = journal.create_run(kRunId, {});
+  if (!lease) return std::unexpected(lease.error());
+  JournalBatch batch;
+  batch.records.push_back(encode_record({0, header}));
+  auto appended = journal.append(*lease, std::move(batch), nullptr);
+  if (!appended) return std::unexpected(appended.error());
+  return RunJournal{journal, *lease, std::move(header), "the test", {}};
+}
+
+// Decides the whole run once more from its journal: nothing may differ.
+Result<void> decide_again(Journal& journal, const RunOutcome& outcome) {
+  auto again = PastRun::read(journal, kRunId, {.check = true});
+  if (!again) return std::unexpected(again.error());
+  if (const auto& difference = (*again)->recovery().difference()) {
+    return fail(ErrorCode::kReplayDiffers,
+                fmt::format("before record {}: was {}, now {}", difference->seq, difference->was,
+                            difference->now));
+  }
+  const bool open = outcome.status == RunStatus::kInDoubt;
+  const auto& ended = (*again)->ended();
+  if (ended.has_value() == open || (ended && ended->status != outcome.status)) {
+    return fail(ErrorCode::kReplayDiffers, "the journal does not tell how the run ended");
+  }
+  if (open && (*again)->state().doubts().empty()) {
+    return fail(ErrorCode::kReplayDiffers, "the journal does not tell what is in doubt");
+  }
+  return {};
+}
+
+void send_signals(RunLoop& loop, const std::vector<SignalMessage>& signals) {
+  std::uint64_t id = 0;
+  for (const SignalMessage& signal : signals) {
+    auto [kind, body] = encode_message(signal);
+    loop.take({++id, std::move(kind), std::move(body), 0});
+  }
+}
+
 }  // namespace
 
 std::string_view variation_name(Variation variation) {
@@ -136,7 +194,7 @@ std::string_view variation_name(Variation variation) {
 }
 
 std::string vary(std::string_view text, const std::filesystem::path& folder, Variation variation) {
-  if (variation == Variation::kAsWritten || variation == Variation::kOneWorker) {
+  if (variation != Variation::kThroughYaml && variation != Variation::kThroughJson) {
     return std::string(text);
   }
   ParsedPlan parsed = parse_plan(text, "plan.yaml", options_for(folder));
@@ -181,18 +239,31 @@ Result<RunReport> run(const RunRequest& request) {
                                .cache = cache,
                                .values = values,
                                .clock = system_clock(),
-                               .run_id = "0000000000000001"});
+                               .run_id = kRunId});
   RunLoop loop(*plan, host, values, &fold, [&](RunOutcome outcome) {
     report.outcome = std::move(outcome);
     ended = true;
   });
   host.set_inbox(&loop);
   host.add_plan(*plan, *scope);
-  loop.start({.run_id = "0000000000000001", .params = params, .seed = 1});
+  std::unique_ptr<Journal> journal;
+  if (request.variation == Variation::kJournaled) {
+    journal = make_memory_journal();
+    auto recorded = begin_journal(*journal, request, **plan);
+    if (!recorded) return std::unexpected(recorded.error());
+    loop.record_in(std::move(*recorded));
+  }
+  loop.start({.run_id = kRunId, .params = params, .seed = 1});
+  send_signals(loop, request.signals);
   if (!machine().run_until([&] { return ended; })) {
     return fail(ErrorCode::kTimeout, "the run did not end");
   }
   if (auto result = values.load(report.outcome.result)) report.outcome.result = *result;
+  if (journal) {
+    if (auto same = decide_again(*journal, report.outcome); !same) {
+      return std::unexpected(same.error());
+    }
+  }
   report.summary = fold.summary();
   report.error_codes = root_codes(report.outcome.errors);
   return report;

@@ -1,5 +1,6 @@
 // The data-driven plan tests: each tests/plans/**/*.test, as written, with one worker, through a
-// round trip of its text and from JSON. SLUICE_PLAN_TEST_UPDATE=1 rewrites the expectations.
+// round trip of its text, from JSON, and journaled. SLUICE_PLAN_TEST_UPDATE=1 rewrites the
+// expectations.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -59,7 +60,8 @@ std::string test_name(const testing::TestParamInfo<PlanTest::ParamType>& info) {
 INSTANTIATE_TEST_SUITE_P(
     Files, PlanTest,
     testing::Combine(testing::Values(Variation::kAsWritten, Variation::kOneWorker,
-                                     Variation::kThroughYaml, Variation::kThroughJson),
+                                     Variation::kThroughYaml, Variation::kThroughJson,
+                                     Variation::kJournaled),
                      testing::ValuesIn(test_files())),
     test_name);
 

@@ -123,6 +123,7 @@ class CaseRunner {
     folder_ = std::make_unique<CaseFolder>();
     for (const auto& [name, text] : files_) put_file(folder_->path() / name, text);
     params_ = Value::object({});
+    signals_.clear();
     text_.clear();
   }
 
@@ -136,6 +137,11 @@ class CaseRunner {
       auto params = parse_json(block.body);
       if (!params) return complain(block, params.error().to_string());
       params_ = *params;
+    } else if (block.keyword == "signal") {
+      auto value = parse_json(block.body);
+      if (!value) return complain(block, value.error().to_string());
+      const std::string task = block.words.size() > 1 ? block.words[1] : "";
+      signals_.push_back({block.words.at(0), task, *value});
     } else if (block.keyword == "model") {
       script_ = block.body;
     } else if (block.keyword == "verify") {
@@ -150,7 +156,7 @@ class CaseRunner {
   }
 
   bool as_written() const {
-    return variation_ == Variation::kAsWritten || variation_ == Variation::kOneWorker;
+    return variation_ != Variation::kThroughYaml && variation_ != Variation::kThroughJson;
   }
   std::string text() const { return vary(text_, folder_->path(), variation_); }
 
@@ -214,9 +220,11 @@ class CaseRunner {
       return complain(block, "the plan has errors:\n" + described(checked.findings));
     }
     auto report = plantest::run({.plan = checked.plan,
+                                 .text = plan_text,
                                  .params = params_,
                                  .folder = folder_->path(),
                                  .model_script = script_,
+                                 .signals = signals_,
                                  .variation = variation_});
     const std::string what = block.words.empty() ? "" : block.words[0];
     if (!report) {
@@ -300,6 +308,7 @@ class CaseRunner {
   std::vector<std::pair<std::string, std::string>> files_;
   Value params_;
   std::string script_;
+  std::vector<SignalMessage> signals_;
   std::string text_;
   std::vector<std::string> failures_;
 };

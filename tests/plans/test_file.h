@@ -5,6 +5,7 @@
 //   === file NAME                 a file in the folders of this case and of those that follow
 //   === params                    JSON object, for the runs that follow
 //   === model scripted            replies of the model `default`, one JSON object a line
+//   === signal NAME [TASK]        a signal with this JSON, sent when the runs that follow begin
 //   === verify ok                 no errors; below it the warnings, `LINE:COLUMN CODE` each
 //   === verify error CODE [L:C]   exactly this error; below it, when stated, its message
 //   === verify errors             below it all findings, `LINE:COLUMN CODE` each

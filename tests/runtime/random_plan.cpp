@@ -67,16 +67,42 @@ Edge random_edge(Random& random, const PhysicalPlan& plan, std::uint32_t from, b
   return edge;
 }
 
+PlanShape below(const PlanShape& shape) {
+  PlanShape small = shape;
+  small.max_steps = 4;
+  --small.depth;
+  return small;
+}
+
+void choose_operator(Random& random, const PlanShape& shape, PhysicalStep& step) {
+  const double kind = random.unit();
+  if (kind < 0.25) {
+    step.logical.op = OperatorKind::kValue;
+  } else if (kind < 0.35) {
+    step.logical.op = OperatorKind::kWait;
+  } else if (kind < 0.45) {
+    step.logical.op = OperatorKind::kLlm;
+  } else if (kind < 0.6 && shape.depth > 0) {
+    step.logical.op = OperatorKind::kPlan;
+    if (chance(random, 0.3)) {
+      step.produced_plan.emplace();
+      if (chance(random, 0.5)) step.logical.limits.emplace().tasks = shape.limits ? 6 : 1'000'000;
+    } else {
+      step.plan = random_plan(random, below(shape));
+    }
+    if (shape.limits && chance(random, 0.3)) step.logical.timeout_ms = 20;
+  }
+}
+
 void add_step(Random& random, PhysicalPlan& plan, const PlanShape& shape) {
   auto index = static_cast<std::uint32_t>(plan.steps.size());
   PhysicalStep step = call_step("s" + std::to_string(index));
-  if (chance(random, 0.3)) step.logical.op = OperatorKind::kValue;
-  if (shape.depth > 0 && chance(random, 0.15)) {
-    step.logical.op = OperatorKind::kPlan;
-    step.plan = random_plan(random, {4, shape.depth - 1});
-  }
+  choose_operator(random, shape, step);
   bool leaf = step.logical.op == OperatorKind::kTool;
   step.streams = leaf && chance(random, 0.2);
+  bool calls = leaf || step.logical.op == OperatorKind::kLlm;
+  step.has_undo = calls && shape.undo && chance(random, 0.7);
+  if (calls && shape.limits && chance(random, 0.05)) step.logical.budget.calls = 3;
   step.mapped = !step.streams && chance(random, 0.5);
   if (leaf && chance(random, 0.4)) {
     step.resource = "tool:r" + std::to_string(random.below(2));
@@ -84,7 +110,9 @@ void add_step(Random& random, PhysicalPlan& plan, const PlanShape& shape) {
   }
   if (chance(random, 0.25)) step.when.emplace();
   add_rules(random, step.logical);
-  if (step.logical.op == OperatorKind::kValue) step.logical.retry.reset();
+  bool calls_nothing =
+      step.logical.op == OperatorKind::kValue || step.logical.op == OperatorKind::kWait;
+  if (calls_nothing) step.logical.retry.reset();
   std::set<std::uint32_t> used;
   for (std::uint64_t count = index == 0 ? 0 : random.below(4); count > 0; --count) {
     auto from = static_cast<std::uint32_t>(random.below(index));
@@ -156,6 +184,8 @@ PhysicalPlanPtr random_plan(Random& random, const PlanShape& shape) {
   PhysicalPlan plan;
   plan.concurrency = 1 + static_cast<std::uint32_t>(random.below(6));
   plan.window = chance(random, 0.5) ? 4 : 1024;
+  plan.undo = shape.undo;
+  if (shape.limits && chance(random, 0.1)) plan.budget.calls = 10;
   for (std::uint64_t count = 1 + random.below(shape.max_steps); count > 0; --count) {
     add_step(random, plan, shape);
   }

@@ -12,6 +12,8 @@ namespace sluice::testing {
 struct PlanShape {
   std::uint32_t max_steps = 8;
   std::uint32_t depth = 2;  // of sub-plans
+  bool limits = true;       // budgets and time limits: what they cut hangs on the order of events
+  bool undo = false;
 };
 
 PhysicalPlanPtr random_plan(Random& random, const PlanShape& shape);

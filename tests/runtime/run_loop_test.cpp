@@ -23,12 +23,20 @@ class PostHost final : public Host {
  public:
   SteadyNs now() override { return ++now_; }
   void post(std::function<void()> work) override { posts.push_back(std::move(work)); }
-  void set_timer(std::uint64_t, std::int64_t) override {}
+  WallNs wall_now() override { return now_; }
+  void set_timer(const SetTimer&) override {}
   void clear_timer(std::uint64_t) override {}
   void perform(const StartCall&) override { ADD_FAILURE() << "nothing is to be called"; }
   void cancel(const CallRef&) override {}
   void resume(const CallRef&) override {}
   void admit(const AdmitPlan&) override { ADD_FAILURE() << "no plan is produced"; }
+  void begin_wait(const BeginWait&) override { ADD_FAILURE() << "nothing waits"; }
+  Effect effect_of(const StartCall&) override { return Effect::kPure; }
+  bool has_probe(const StartCall&) override { return false; }
+  void probe(const StartCall&) override {}
+  Result<PhysicalPlanPtr> adopt(const AdmitPlan&, const Value&) override {
+    return fail(ErrorCode::kInternal, "no plan is produced");
+  }
 
   // At most `most` posts, one after the other.
   void run(int most) {

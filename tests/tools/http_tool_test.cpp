@@ -40,6 +40,8 @@ class HttpTool : public testing::Test {
     if (target == "/v1/empty") return exchange.reply(204, "", "");
     if (target == "/v1/400") return exchange.reply(400, "what is\nthis", "");
     if (target == "/v1/500") return exchange.reply(500, "");
+    if (target == "/v1/502") return exchange.reply(502, "");
+    if (target == "/v1/504") return exchange.reply(504, "");
     if (target == "/v1/429") return exchange.reply(429, "slow", "Retry-After: 7\r\n");
     if (target == "/v1/503")
       return exchange.reply(503, "", "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
@@ -98,6 +100,9 @@ TEST_F(HttpTool, MapsStatuses) {
   EXPECT_NE(words(refused).find("/v1/400 answered 400: what is this"), std::string::npos)
       << words(refused);
   EXPECT_EQ(shown(get(*tool, "500")), "HTTP_SERVER_STATUS");
+  EXPECT_FALSE(get(*tool, "500").error().unknown) << "the server's own word";
+  EXPECT_TRUE(get(*tool, "502").error().unknown) << "a gateway's";
+  EXPECT_TRUE(get(*tool, "504").error().unknown);
   auto later = get(*tool, "429");
   EXPECT_EQ(shown(later), "HTTP_SERVER_STATUS");
   EXPECT_EQ(later.error().error.retry_after_ms(), 7000);

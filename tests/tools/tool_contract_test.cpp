@@ -103,16 +103,25 @@ ToolSubject code_subject() {
           {{"def main(:", "{}", "CODE_FAILED"}, {"x = 1", "{}", "CODE_FAILED"}}};
 }
 
+// "d/d/d": that many folders, each in the one before.
+std::string deep_path(int depth) {
+  std::string path;
+  for (int i = 0; i < depth; ++i) path += i == 0 ? "d" : "/d";
+  return path;
+}
+
 ToolSubject files_subject() {
   return {"Files",
           [](ToolBench& bench, std::shared_ptr<void>&) {
             bench.write_file("root/a.txt", "hello");
             bench.write_file("root/large.txt", std::string(2000, 'x'));
+            std::filesystem::create_directories(bench.folder / "root" / deep_path(60));
             return bench.open("files", R"({"root": "root", "write": true})");
           },
           {"read", R"({"path": "a.txt"})", R"("hello")"},
           {"read", R"({"path": "none.txt"})", "FILE_MISSING"},
-          {"", "", ""},
+          // The ways to spread eight ** over sixty nested folders cannot be counted off.
+          {"glob", R"({"pattern": "**/d/**/d/**/d/**/d/**/d/**/d/**/d/**/none"})", ""},
           {"read", R"({"path": "large.txt"})", ""},
           {{"read", R"({"path": "../f"})", "FILE_DENIED"},
            {"read", R"({"path": "/etc/passwd"})", "FILE_DENIED"},

@@ -29,8 +29,8 @@ struct CallFrame {
   std::int64_t integer(std::size_t i, std::int64_t otherwise) const;
   std::string_view text(std::size_t i, std::string_view otherwise) const;
   // These record the error and return false.
-  bool fail(ErrorCode code, std::string message) const;
-  bool undefined(std::string message) const;
+  bool fail(ErrorCode code, std::string_view message) const;
+  bool undefined(std::string_view message) const;
 };
 
 struct Param {

@@ -345,7 +345,7 @@ const Value* Evaluation::eval_logic(const Node& node, Value& scratch) {
     if (truthy(*value) == (node.op == Op::kOr)) break;
     labels = labels | value->labels();
   }
-  if (labels.none()) return value;
+  if (value == nullptr || labels.none()) return value;
   Value labelled = value->with_labels(labels);
   scratch = std::move(labelled);
   return &scratch;

@@ -82,11 +82,13 @@ std::string_view CallFrame::text(std::size_t i, std::string_view otherwise) cons
   return args[i] == nullptr ? otherwise : args[i]->as_string();
 }
 
-bool CallFrame::fail(ErrorCode code, std::string message) const {
+bool CallFrame::fail(ErrorCode code, std::string_view message) const {
   return run.fail(node, code, message);
 }
 
-bool CallFrame::undefined(std::string message) const { return run.undefined(node, soft, message); }
+bool CallFrame::undefined(std::string_view message) const {
+  return run.undefined(node, soft, message);
+}
 
 std::string kind_words(std::uint16_t kinds) {
   struct Word {

@@ -11,7 +11,8 @@ Result<Value> Evaluation::run() {
     Value scratch;
     const Value* value = eval(program_.root, scratch);
     if (value == nullptr) return std::unexpected(std::move(*error_));
-    return value == &scratch ? std::move(scratch) : *value;
+    if (value == &scratch) return scratch;
+    return *value;
   }
   Sink sink(context_.text);
   if (!template_text(sink)) return std::unexpected(std::move(*error_));

@@ -129,11 +129,9 @@ std::vector<std::string_view> paths_of(std::string_view attributes) {
 }
 
 bool extreme(CallFrame& call, int wanted, Value& out) {
-  auto items = call.subject->items();
-  if (items.empty()) return call.undefined("an empty list has no such item; add | default(...)");
   Value best_key;
   const Value* best = nullptr;
-  for (const Value& item : items) {
+  for (const Value& item : call.subject->items()) {
     Value key;
     int sign = 0;
     if (!sort_key(call, item, call.text(1, ""), call.flag(0), key)) return false;
@@ -142,6 +140,9 @@ bool extreme(CallFrame& call, int wanted, Value& out) {
       best = &item;
       best_key = std::move(key);
     }
+  }
+  if (best == nullptr) {
+    return call.undefined("an empty list has no such item; add | default(...)");
   }
   out = Value(*best);
   return true;
@@ -231,6 +232,7 @@ bool filter_groupby(CallFrame& call, Value& out) {
   if (!sort_keyed(call, order, false)) return false;
   if (!call.run.grow(call.subject->size() * sizeof(Value) + groups.size() * 256)) return false;
   std::vector<Value> result;
+  result.reserve(order.size());
   for (const Keyed& group : order) {
     result.push_back(Value::object({{"key", std::move(groups[group.at].key)},
                                     {"items", Value::array(std::move(groups[group.at].items))}}));

@@ -27,9 +27,9 @@ bool pick(CallFrame& call, bool with_attribute, bool wanted, Value& out) {
     if (with_attribute) {
       bool soft = tests && call.run.inner(call.call).test->soft;
       value = call.run.attribute(call.node, item, call.text(0, ""), scratch, soft);
-      if (value == nullptr && !call.run.take_missing()) return false;
+      if (value == nullptr && !(soft && call.run.take_missing())) return false;
     }
-    bool holds = tests ? false : truthy(*value);
+    bool holds = !tests && truthy(*value);
     if (tests &&
         !call.run.apply_test(call.node, call.run.inner(call.call), value, arguments, holds)) {
       return false;

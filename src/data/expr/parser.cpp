@@ -291,6 +291,7 @@ NodeId Parser::list_literal() {
     return with_kids(Op::kList, start, items);
   }
   std::vector<Value> values;
+  values.reserve(items.size());
   for (NodeId id : items) values.push_back(constant_of(id));
   return constant(Value::array(std::move(values)), start);
 }

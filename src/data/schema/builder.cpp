@@ -8,31 +8,6 @@
 
 namespace sluice::json_schema {
 
-std::string_view type_with_article(const Value& value) {
-  switch (value.kind()) {
-    case Value::Kind::kNull:
-      return "null";
-    case Value::Kind::kBool:
-      return "a boolean";
-    case Value::Kind::kInt:
-    case Value::Kind::kBigInt:
-      return "an integer";
-    case Value::Kind::kDouble:
-      return "a number";
-    case Value::Kind::kString:
-      return "a string";
-    case Value::Kind::kArray:
-      return "an array";
-    case Value::Kind::kObject:
-      return "an object";
-    case Value::Kind::kBlob:
-      return "a blob";
-    case Value::Kind::kVector:
-      return "a vector";
-  }
-  return "null";
-}
-
 std::string Builder::pointer(std::string_view keyword) const {
   return node_.pointer + "/" + escape_pointer_token(keyword);
 }
@@ -56,7 +31,7 @@ std::optional<std::uint64_t> Builder::count(std::string_view keyword) {
     }
   }
   invalid(keyword, fmt::format("{} must be a whole number from 0 up, not {}", keyword,
-                               type_with_article(*value)));
+                               kind_with_article(value->kind())));
   return std::nullopt;
 }
 
@@ -64,7 +39,8 @@ std::optional<Value> Builder::number(std::string_view keyword) {
   const Value* value = get(keyword);
   if (value == nullptr) return std::nullopt;
   if (value->is_number()) return *value;
-  invalid(keyword, fmt::format("{} must be a number, not {}", keyword, type_with_article(*value)));
+  invalid(keyword,
+          fmt::format("{} must be a number, not {}", keyword, kind_with_article(value->kind())));
   return std::nullopt;
 }
 
@@ -72,8 +48,8 @@ std::optional<bool> Builder::flag(std::string_view keyword) {
   const Value* value = get(keyword);
   if (value == nullptr) return std::nullopt;
   if (value->is_bool()) return value->as_bool();
-  invalid(keyword,
-          fmt::format("{} must be true or false, not {}", keyword, type_with_article(*value)));
+  invalid(keyword, fmt::format("{} must be true or false, not {}", keyword,
+                               kind_with_article(value->kind())));
   return std::nullopt;
 }
 
@@ -137,7 +113,7 @@ std::optional<std::vector<std::pair<std::string, NodeIndex>>> Builder::subschema
   if (value == nullptr) return std::nullopt;
   if (!value->is_object()) {
     invalid(keyword, fmt::format("{} must be an object of schemas, not {}", keyword,
-                                 type_with_article(*value)));
+                                 kind_with_article(value->kind())));
     return std::nullopt;
   }
   std::vector<std::pair<std::string, NodeIndex>> nodes;

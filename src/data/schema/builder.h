@@ -66,7 +66,4 @@ void build_object_keywords(Builder& builder);
 void build_logic_keywords(Builder& builder);  // allOf ... else, $ref
 void build_annotations(Builder& builder);     // checks their form only
 
-// "a string", "an array": the JSON type of a value with its article.
-std::string_view type_with_article(const Value& value);
-
 }  // namespace sluice::json_schema

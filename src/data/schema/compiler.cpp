@@ -74,7 +74,8 @@ void Compiler::build(NodeIndex index) {
     node.never = !schema.as_bool();
   } else if (!schema.is_object()) {
     report(node.pointer, ErrorCode::kSchemaInvalid,
-           fmt::format("a schema is an object, true or false, not {}", type_with_article(schema)));
+           fmt::format("a schema is an object, true or false, not {}",
+                       kind_with_article(schema.kind())));
   } else {
     check_names(schema, node.pointer);
     Builder builder(schema, node, callbacks_);

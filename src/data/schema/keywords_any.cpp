@@ -58,7 +58,7 @@ class TypeKeyword final : public Keyword {
   bool check(const Value& value, Evaluation& evaluation) const override {
     if ((kind_of(value) & kinds_) != 0) return true;
     return evaluation.refuse(pointer(), [&] {
-      return fmt::format("must be {}, is {}", words_, type_with_article(value));
+      return fmt::format("must be {}, is {}", words_, kind_with_article(value.kind()));
     });
   }
   Type type(TypeBuilder&) const override { return Type::of(kinds_); }
@@ -148,8 +148,8 @@ void build_annotations(Builder& builder) {
   for (std::string_view keyword : {"title", "description", "$comment", "format"}) {
     const Value* value = builder.get(keyword);
     if (value == nullptr || value->is_string()) continue;
-    builder.invalid(keyword,
-                    fmt::format("{} must be a string, not {}", keyword, type_with_article(*value)));
+    builder.invalid(keyword, fmt::format("{} must be a string, not {}", keyword,
+                                         kind_with_article(value->kind())));
   }
   for (std::string_view keyword : {"deprecated", "readOnly", "writeOnly"}) builder.flag(keyword);
   const Value* examples = builder.get("examples");

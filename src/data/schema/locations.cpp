@@ -33,7 +33,7 @@ const Value* child_by_token(const Value& value, const std::string& token) {
 
 }  // namespace
 
-const Value* Locations::add_document(const Value& root, std::string uri) {
+const Value* Locations::add_document(const Value& root, const std::string& uri) {
   int number = static_cast<int>(documents_.size());
   std::string base = number == 0 ? "" : fmt::format("sluice-outside:/{}", number);
   documents_.push_back({root, uri, base});

@@ -32,7 +32,7 @@ class Locations {
       : options_(options), report_(std::move(report)) {}
 
   // Finds the schemas in the document; the first call makes document 0. Returns its root.
-  const Value* add_document(const Value& root, std::string uri);
+  const Value* add_document(const Value& root, const std::string& uri);
 
   // What `$ref: reference` in the schema at `from` points at; nullptr after reporting why not.
   const Value* resolve(const Value* from, const std::string& reference);

@@ -54,7 +54,7 @@ void RunMachine::consider(Frame& frame, std::uint32_t step) {
   FrameStep& state = frame.steps[step];
   Relation& relation = state.relation;
   const PhysicalStep& physical = frame.plan->steps[step];
-  if (stopping() || relation.finished() || physical.fallback_of != kNoIndex) return;
+  if (relation.finished() || physical.fallback_of != kNoIndex) return;
   if (!physical.mapped) {
     if (relation.phase != RelationPhase::kPending) return;
     relation.phase = RelationPhase::kOpen;
@@ -111,7 +111,7 @@ std::uint32_t RunMachine::open_limit(const Frame& frame, std::uint32_t step) con
 
 void RunMachine::open_more(Frame& frame, std::uint32_t step) {
   Relation& relation = frame.steps[step].relation;
-  if (stopping() || relation.phase != RelationPhase::kOpen) return;
+  if (relation.phase != RelationPhase::kOpen) return;
   if (frame.index->steps[step].emits) {
     if (task_status(frame, step, 0) != SlotStatus::kUnopened) return give_credit(frame, step);
     set_task_status(frame, step, 0, SlotStatus::kWaiting);
@@ -160,12 +160,12 @@ RunMachine::Joined RunMachine::join_edge(const Frame& frame, const PhysicalStep&
                               name_of(frame, edge.from), item, relation.known))};
     }
     SlotStatus status = relation.status(item);
-    finished = is_terminal(status) && status != SlotStatus::kInDoubt;
+    finished = is_terminal(status);
     skipped = status == SlotStatus::kSkipped;
     failed = status == SlotStatus::kFailed;
     cause = relation.slot_error(item);
   }
-  if (!finished || relation.phase == RelationPhase::kInDoubt) return {Ready::kNotYet, nullptr};
+  if (!finished) return {Ready::kNotYet, nullptr};
   if (edge.mode == EdgeMode::kStatus) return {};
   if (edge.mode == EdgeMode::kOrder) skipped = false;
   if (!skipped && !failed) return {};
@@ -190,8 +190,7 @@ bool RunMachine::wholes_ready(Frame& frame, std::uint32_t step, EdgeUse use) con
   for (; next < edges.size(); ++next) {
     const Edge& edge = edges[next];
     if (edge.use != use || edge.mode == EdgeMode::kSlot) continue;
-    const Relation& relation = frame.steps[edge.from].relation;
-    if (!relation.finished() || relation.phase == RelationPhase::kInDoubt) return false;
+    if (!frame.steps[edge.from].relation.finished()) return false;
   }
   return true;
 }
@@ -220,7 +219,7 @@ RunMachine::Joined RunMachine::join_edges(Frame& frame, std::uint32_t step, std:
 void RunMachine::advance(Frame& frame, std::uint32_t step, std::uint32_t item) {
   FrameStep& state = frame.steps[step];
   bool emits = frame.index->steps[step].emits;
-  if (stopping() || (!emits && item >= state.relation.opened)) return;
+  if (!emits && item >= state.relation.opened) return;
   SlotStatus status = task_status(frame, step, item);
   if (status != SlotStatus::kWaiting && status != SlotStatus::kWaitingBody) return;
   if (frame.index->steps[step].in_order && item != state.relation.prefix) return;

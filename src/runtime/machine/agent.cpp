@@ -29,7 +29,6 @@ Value tool_message(const Value& call, Value content) {
 }  // namespace
 
 void RunMachine::begin_turn_tools(Frame& frame, Task& task, const ToolsWanted& wanted) {
-  if (stopping()) return;
   if (!wanted.calls.is_array() || wanted.calls.items().empty()) {
     return task_failed(frame, task,
                        Error(ErrorCode::kModelFailed, "the model asked for tools but named none"));
@@ -46,30 +45,39 @@ void RunMachine::begin_turn_tools(Frame& frame, Task& task, const ToolsWanted& w
   agent.calls.assign(wanted.calls.items().begin(), wanted.calls.items().end());
   agent.results.assign(agent.calls.size(), Value());
   agent.pending = static_cast<std::uint32_t>(agent.calls.size());
-  for (std::size_t index = 0; index < agent.calls.size(); ++index) {
-    if (const std::string spent = budget_words(frame, task.ref.step); !spent.empty()) {
-      // The next turn cannot start either; until then the model's wish stays unanswered.
-      agent.results[index] = tool_message(
-          agent.calls[index], Value::string(fmt::format("error: the budget is spent: {}", spent)));
-      --agent.pending;
-      continue;
-    }
-    StartCall start;
-    auto number = static_cast<std::uint16_t>(index + 1);
-    start.call = call_ref(task, number);
-    start.step = &frame.plan->steps[task.ref.step];
-    start.wanted = agent.calls[index];
-    start.args = task.args;
-    start.task_id = round_id(task);
-    start.idempotency_key = call_key(start.task_id, task, number);
-    ++task.running_calls;
-    ++frame.running_calls;
-    ++running_calls_;
-    charge(frame, task.ref.step, Usage{}, 1);
-    trace_call(TraceKind::kCallStarted, frame, start.call, Usage{}, nullptr, false);
-    emit(std::move(start));
+  const auto wanted_calls = static_cast<std::uint16_t>(agent.calls.size());
+  for (std::uint16_t number = 1; number <= wanted_calls; ++number) {
+    start_tool_call(frame, task, number);
   }
-  if (agent.pending == 0) next_turn(frame, task);
+}
+
+// Also a second time, when a call in doubt is made again.
+void RunMachine::start_tool_call(Frame& frame, Task& task, std::uint16_t number) {
+  const Value& wanted = task.agent->calls[number - 1u];
+  if (const std::string spent = budget_words(frame, task.ref.step); !spent.empty()) {
+    // The next turn cannot start either; until then the model's wish stays unanswered.
+    return tool_answered(frame, task, number - 1u,
+                         Value::string(fmt::format("error: the budget is spent: {}", spent)));
+  }
+  StartCall start;
+  start.call = call_ref(task, number);
+  start.step = &frame.plan->steps[task.ref.step];
+  start.wanted = wanted;
+  start.args = task.args;
+  start.task_id = call_name(task, number);
+  start.idempotency_key = call_key(start.task_id);
+  ++task.running_calls;
+  ++frame.running_calls;
+  ++running_calls_;
+  charge(frame, task.ref.step, Usage{}, 1);
+  trace_call(TraceKind::kCallStarted, frame, start.call, Usage{}, nullptr, false);
+  emit(std::move(start));
+}
+
+void RunMachine::tool_answered(Frame& frame, Task& task, std::size_t index, Value content) {
+  AgentState& agent = *task.agent;
+  agent.results[index] = tool_message(agent.calls[index], std::move(content));
+  if (--agent.pending == 0) next_turn(frame, task);
 }
 
 // Every tool has answered: the model goes on with what they said.
@@ -89,36 +97,21 @@ void RunMachine::tool_call_ended(Frame& frame, Task& task, const CallEnded& ende
                  ended.call == call_ref(task, ended.call.call) &&
                  task.agent->results[index].is_null();
   if (!current) return;
-  --task.running_calls;
-  --frame.running_calls;
-  --running_calls_;
-  charge(frame, task.ref.step, ended.usage, 0);
   const auto* returned = std::get_if<CallReturned>(&ended.outcome);
   const auto* failed = std::get_if<CallFailed>(&ended.outcome);
-  trace_call(TraceKind::kCallEnded, frame, ended.call, ended.usage,
-             failed ? &failed->error : nullptr, false);
-  AgentState& agent = *task.agent;
-  Value content = returned ? returned->output
-                  : failed ? error_text(failed->error)
-                           : Value::string("error: a tool cannot ask for tools");
-  agent.results[index] = tool_message(agent.calls[index], std::move(content));
-  --agent.pending;
+  if (failed && failed->doubt) return call_in_doubt(frame, task, ended, failed->error);
+  call_over(frame, task, ended);
+  if (returned) note_finished(frame, task, ended.call, *returned);
   if (frame.dead || task.abandoned) {
-    if (failed && failed->doubt) note_doubt(frame, task.ref, failed->error);
+    // Its answer is noted all the same: no second one is taken.
+    task.agent->results[index] = Value::boolean(true);
     if (task.running_calls == 0) drop_task(frame, task);
     return;
   }
-  if (failed && failed->doubt && !agent.doubt) {
-    agent.doubt = std::make_unique<Error>(
-        Error(ErrorCode::kInDoubt, "a tool that the model called may or may not have happened")
-            .with_cause(failed->error));
-  }
-  if (agent.pending > 0) return;
-  if (agent.doubt) {
-    return end_task(frame, task, SlotStatus::kInDoubt, Value(), std::move(agent.doubt));
-  }
-  if (stopping()) return;
-  next_turn(frame, task);
+  tool_answered(frame, task, index,
+                returned ? returned->output
+                : failed ? error_text(failed->error)
+                         : Value::string("error: a tool cannot ask for tools"));
 }
 
 }  // namespace sluice

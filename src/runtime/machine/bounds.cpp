@@ -94,6 +94,7 @@ void RunMachine::on_body_bound(Frame& frame, std::uint32_t step, Bound& bound) {
   } else {
     task.args = std::move(bound.value);
   }
+  if (physical.logical.op == OperatorKind::kWait) return ready_to_wait(frame, task);
   make_ready(frame, task);
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/failpoint.h"
 #include "runtime/machine/machine.h"
 
 namespace sluice {
@@ -20,13 +21,6 @@ Value text_value(const std::string& text) {
   return value ? *value : Value::string("an error whose words are not UTF-8");
 }
 
-bool retry_covers(const RetryRule& rule, const Error& error) {
-  if (rule.on.empty()) return error.retryable();
-  return std::any_of(rule.on.begin(), rule.on.end(), [&](const std::string& name) {
-    return name == error.name() || name == error_class_name(error.klass());
-  });
-}
-
 Value error_as_value(const Error& error) {
   return Value::object({{"code", Value::string(error.name())},
                         {"class", Value::string(error_class_name(error.klass()))},
@@ -36,25 +30,29 @@ Value error_as_value(const Error& error) {
 }  // namespace
 
 void RunMachine::on_call_ended(const CallEnded& ended) {
+  if (ended.call.undoes()) return undo_call_ended(ended);
   Frame* frame = find_frame(ended.call.task.frame);
   Task* task = find_task(ended.call.task);
   if (!frame || !task) return;
   if (ended.call.call > 0) return tool_call_ended(*frame, *task, ended);
   // A reply to an attempt that is over (duplicated or late) changes nothing.
-  if (!task->calling || ended.call != call_ref(*task)) return;
-  task->calling = false;
-  --task->running_calls;
-  --frame->running_calls;
-  --running_calls_;
-  charge(*frame, ended.call.task.step, ended.usage, 0);
+  if (!task->calling) return;
+  if (ended.call != call_ref(*task) && !failpoint(Failpoint::kLateEndTaken)) return;
   const auto* returned = std::get_if<CallReturned>(&ended.outcome);
   const auto* failed = std::get_if<CallFailed>(&ended.outcome);
-  trace_call(TraceKind::kCallEnded, *frame, ended.call, ended.usage,
-             failed ? &failed->error : nullptr, returned && returned->cached);
+  const bool doubt = failed && failed->doubt;
+  if (doubt && !failpoint(Failpoint::kDoubtTakenAsDone)) {
+    return call_in_doubt(*frame, *task, ended, failed->error);
+  }
+  task->calling = task->in_doubt = false;
+  call_over(*frame, *task, ended);
   release_slot(*frame, *task);
   paused_streams_.erase({task->ref.frame, task->ref.step});
+  if (returned) note_finished(*frame, *task, ended.call, *returned);
+  if (failed && failpoint(Failpoint::kUndoUnfinished)) {
+    note_finished(*frame, *task, ended.call, CallReturned{});
+  }
   if (frame->dead || task->abandoned) {
-    if (failed && failed->doubt) note_doubt(*frame, task->ref, failed->error);
     if (task->running_calls == 0) drop_task(*frame, *task);
     return;
   }
@@ -62,14 +60,23 @@ void RunMachine::on_call_ended(const CallEnded& ended) {
       std::make_shared<PathNode>(task_id(task->ref), task->started_ns, now_, std::move(task->path));
   task->started_ns = now_;
   if (returned) return task_succeeded(*frame, *task, returned->output);
-  if (failed && failed->doubt) {
-    return end_task(*frame, *task, SlotStatus::kInDoubt, Value(),
-                    std::make_unique<Error>(
-                        Error(ErrorCode::kInDoubt, "the call left and may or may not have happened")
-                            .with_cause(failed->error)));
-  }
+  if (doubt) return task_succeeded(*frame, *task, Value());
   if (failed) return task_failed(*frame, *task, failed->error);
   begin_turn_tools(*frame, *task, std::get<ToolsWanted>(ended.outcome));
+}
+
+// What every call that has ended leaves behind, of the step's own or a model's.
+void RunMachine::call_over(Frame& frame, Task& task, const CallEnded& ended) {
+  --task.running_calls;
+  --frame.running_calls;
+  --running_calls_;
+  charge(frame, ended.call.task.step, ended.usage, 0);
+  const auto* returned = std::get_if<CallReturned>(&ended.outcome);
+  const auto* failed = std::get_if<CallFailed>(&ended.outcome);
+  const Error* error = failed ? &failed->error : nullptr;
+  if (doubts_.contains(ended.call)) return end_doubt(ended.call, error, ended.usage);
+  trace_call(TraceKind::kCallEnded, frame, ended.call, ended.usage, error,
+             returned && returned->cached);
 }
 
 void RunMachine::task_succeeded(Frame& frame, Task& task, Value output) {
@@ -77,7 +84,7 @@ void RunMachine::task_succeeded(Frame& frame, Task& task, Value output) {
   if (!step.repeat) return end_task(frame, task, SlotStatus::kDone, std::move(output), nullptr);
   if (task.round == 0) task.round = 1;
   task.output = std::move(output);
-  if (!stopping()) bind(task.ref, BindPurpose::kUntil);
+  bind(task.ref, BindPurpose::kUntil);
 }
 
 void RunMachine::round_ended(Frame& frame, Task& task, bool holds) {
@@ -95,7 +102,7 @@ void RunMachine::round_ended(Frame& frame, Task& task, bool holds) {
   task.turn = 1;
   task.agent.reset();
   if (rule.delay_ms > 0) {
-    task.timer = set_timer(task.ref, rule.delay_ms * kNsPerMs);
+    task.timer = set_timer(call_ref(task), TimerUse::kRepeat, rule.delay_ms * kNsPerMs);
     return;
   }
   restart(frame, task);
@@ -103,7 +110,6 @@ void RunMachine::round_ended(Frame& frame, Task& task, bool holds) {
 
 // Binds the body again: `round` and `previous` may have changed.
 void RunMachine::restart(Frame& frame, Task& task) {
-  if (stopping()) return;
   const PhysicalStep& step = frame.plan->steps[task.ref.step];
   bind(task.ref, step.produced_plan ? BindPurpose::kProducedPlan : BindPurpose::kBody);
 }
@@ -120,19 +126,13 @@ void RunMachine::task_failed(Frame& frame, Task& task, Error error) {
 
 bool RunMachine::schedule_retry(Frame& frame, Task& task, const Error& error) {
   const Step& step = frame.plan->steps[task.ref.step].logical;
-  if (!step.retry || stopping() || task.attempt >= step.retry->attempts) return false;
+  if (!step.retry || task.attempt >= step.retry->attempts) return false;
   if (!retry_covers(*step.retry, error)) return false;
   // Items that have flowed on cannot be taken back.
   bool emits = frame.index->steps[task.ref.step].emits;
   if (emits && frame.steps[task.ref.step].relation.known > 0) return false;
   const RetryRule& rule = *step.retry;
-  double delay_ms = static_cast<double>(rule.delay_ms) * std::pow(rule.factor, task.attempt - 1);
-  delay_ms = std::min(delay_ms, static_cast<double>(rule.max_delay_ms));
-  delay_ms *= 1.0 + rule.jitter * (2.0 * random_.unit() - 1.0);
-  if (error.retry_after_ms()) {
-    double asked_ms = static_cast<double>(*error.retry_after_ms());
-    delay_ms = std::max(delay_ms, std::min(asked_ms, kLongestRetryAfterMs));
-  }
+  double delay_ms = retry_delay_ms(rule, error, task.attempt, call_ref(task));
   auto delay_ns = static_cast<std::int64_t>(delay_ms * kNsPerMs);
   ++task.attempt;
   task.turn = 1;
@@ -147,8 +147,30 @@ bool RunMachine::schedule_retry(Frame& frame, Task& task, const Error& error) {
     event.error = &error;
     trace_->on_trace(event);
   }
-  task.timer = set_timer(task.ref, delay_ns);
+  task.timer = set_timer(call_ref(task), TimerUse::kRetry, delay_ns);
   return true;
+}
+
+bool RunMachine::retry_covers(const RetryRule& rule, const Error& error) {
+  if (rule.on.empty()) return error.retryable();
+  return std::any_of(rule.on.begin(), rule.on.end(), [&](const std::string& name) {
+    return name == error.name() || name == error_class_name(error.klass());
+  });
+}
+
+// The delay after so many attempts. Its chance is the call's own: in a run that decides in another
+// order it is the same.
+double RunMachine::retry_delay_ms(const RetryRule& rule, const Error& error, std::uint32_t attempts,
+                                  const CallRef& call) const {
+  double delay_ms = static_cast<double>(rule.delay_ms) * std::pow(rule.factor, attempts - 1);
+  delay_ms = std::min(delay_ms, static_cast<double>(rule.max_delay_ms));
+  const double unit = static_cast<double>(call_hash(call, seed_) >> 11) * 0x1.0p-53;
+  delay_ms *= 1.0 + rule.jitter * (2.0 * unit - 1.0);
+  if (error.retry_after_ms()) {
+    const auto asked_ms = static_cast<double>(*error.retry_after_ms());
+    delay_ms = std::max(delay_ms, std::min(asked_ms, kLongestRetryAfterMs));
+  }
+  return delay_ms;
 }
 
 void RunMachine::apply_on_error(Frame& frame, Task& task, Error error) {
@@ -158,8 +180,6 @@ void RunMachine::apply_on_error(Frame& frame, Task& task, Error error) {
   bool flowed =
       frame.index->steps[task.ref.step].emits && frame.steps[task.ref.step].relation.known > 0;
   if (flowed) kind = OnErrorRule::Kind::kFail;
-  // A run that is being cut keeps its failures as they are.
-  if (error.code() == ErrorCode::kCancelled && stopping()) kind = OnErrorRule::Kind::kFail;
   switch (kind) {
     case OnErrorRule::Kind::kFail:
       return end_task(frame, task, SlotStatus::kFailed, Value(),
@@ -181,7 +201,6 @@ void RunMachine::apply_on_error(Frame& frame, Task& task, Error error) {
 void RunMachine::start_fallback(Frame& frame, Task& task) {
   set_task_status(frame, task.ref.step, task.ref.item, SlotStatus::kActive);
   std::uint32_t step = frame.plan->steps[task.ref.step].fallback;
-  if (stopping()) return;
   Task& standin = add_task(frame, step, task.ref.item);
   standin.fallback_for = task.ref.step;
   standin.error_value = error_as_value(*task.error);
@@ -192,7 +211,7 @@ void RunMachine::start_fallback(Frame& frame, Task& task) {
 
 // A fallback waits for what it reads like any task; its failure of an input is its owner's.
 void RunMachine::advance_fallback(Frame& frame, Task& standin) {
-  if (!standin.waiting || stopping()) return;
+  if (!standin.waiting) return;
   TaskRef ref = standin.ref;
   Joined joined = join_edges(frame, ref.step, ref.item, EdgeUse::kBody);
   if (joined.ready == Ready::kNotYet) return;
@@ -234,39 +253,44 @@ void RunMachine::end_task(Frame& frame, Task& task, SlotStatus status, Value out
   end_task(frame, *owner, status, std::move(output), std::move(error));
 }
 
-void RunMachine::sub_plan_timed_out(Frame& frame, Task& task, bool doubt) {
+void RunMachine::sub_plan_timed_out(Frame& frame, Task& task) {
   task.timed_out = false;
   task.child = 0;
   std::int64_t limit_ms = frame.plan->steps[task.ref.step].logical.timeout_ms.value_or(0);
-  Error error(ErrorCode::kTimeout, fmt::format("the sub-plan took longer than {} ms", limit_ms));
-  if (!doubt) return task_failed(frame, task, std::move(error));
-  release_slot(frame, task);
-  end_task(frame, task, SlotStatus::kInDoubt, Value(),
-           std::make_unique<Error>(
-               Error(ErrorCode::kInDoubt, "a call of the sub-plan may or may not have happened")
-                   .with_cause(error)));
+  task_failed(
+      frame, task,
+      Error(ErrorCode::kTimeout, fmt::format("the sub-plan took longer than {} ms", limit_ms)));
 }
 
 void RunMachine::on_timer(std::uint64_t timer) {
   auto found = timers_.find(timer);
   if (found == timers_.end()) return;
-  TaskRef ref = found->second;
+  const Timer fired = found->second;
   timers_.erase(found);
-  Frame* frame = find_frame(ref.frame);
-  Task* task = find_task(ref);
+  if (fired.use == TimerUse::kUndo) {
+    undoing_.timer = 0;
+    return start_undo();
+  }
+  Frame* frame = find_frame(fired.task.frame);
+  Task* task = find_task(fired.task);
   if (!frame || !task || frame->dead) return;
   task->timer = 0;
-  if (task->child != 0 || (task->slot_held && !task->calling)) {
-    // The time limit of a sub-plan: its calls are cut, and what they say decides between a failure
-    // and doubt.
-    task->timed_out = true;
-    if (Frame* child = task->child ? find_frame(task->child) : nullptr) return kill_frame(*child);
-    return sub_plan_timed_out(*frame, *task, false);
+  switch (fired.use) {
+    case TimerUse::kLimit: {
+      // Its calls are cut and end first, whatever they say.
+      task->timed_out = true;
+      Frame* child = task->child ? find_frame(task->child) : nullptr;
+      return child ? kill_frame(*child) : sub_plan_timed_out(*frame, *task);
+    }
+    case TimerUse::kRetry:  // the arguments stand
+      return make_ready(*frame, *task);
+    case TimerUse::kRepeat:  // a new round binds them again
+      return restart(*frame, *task);
+    case TimerUse::kWait:
+      return wait_timed_out(*frame, *task);
+    case TimerUse::kUndo:
+      return;
   }
-  if (stopping()) return;
-  // After a failed attempt the arguments stand; a new round binds them again.
-  if (task->attempt > 1) return make_ready(*frame, *task);
-  restart(*frame, *task);
 }
 
 }  // namespace sluice

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/failpoint.h"
 #include "plan/task_id.h"
 #include "runtime/machine/machine.h"
 
@@ -13,11 +14,11 @@ namespace sluice {
 
 namespace {
 
-// A sub-plan holds no place of the run, its calls do; nor does a stream that feeds other steps,
-// which would wait for consumers that wait for its place.
+// A sub-plan holds no place of the run, its calls do; a wait does nothing; nor does a stream that
+// feeds other steps hold one, which would wait for consumers that wait for its place.
 bool holds_run_slot(const Frame& frame, std::uint32_t step) {
-  return frame.plan->steps[step].logical.op != OperatorKind::kPlan &&
-         !frame.index->steps[step].emits;
+  const OperatorKind op = frame.plan->steps[step].logical.op;
+  return op != OperatorKind::kPlan && op != OperatorKind::kWait && !frame.index->steps[step].emits;
 }
 
 // What a budget still allows; the first bound that is reached, in words, or "".
@@ -40,14 +41,18 @@ std::string spent_bound(const Budget& budget, const Usage& used, std::uint64_t c
 
 }  // namespace
 
-void RunMachine::make_ready(Frame& frame, Task& task) {
-  set_task_status(frame, task.ref.step, task.ref.item, SlotStatus::kActive);
+ReadyKey RunMachine::ready_key(const Frame& frame, const Task& task) {
   ReadyKey key;
   key.origin_item = frame.id == 0 ? task.ref.item : frame.origin_item;
   key.rank = frame.plan->steps[task.ref.step].rank;
   key.order = next_order_++;
   key.task = task.ref;
-  enqueue(key);
+  return key;
+}
+
+void RunMachine::make_ready(Frame& frame, Task& task) {
+  set_task_status(frame, task.ref.step, task.ref.item, SlotStatus::kActive);
+  enqueue(ready_key(frame, task));
 }
 
 void RunMachine::enqueue(const ReadyKey& key) { ready_.push(key); }
@@ -87,6 +92,7 @@ void RunMachine::release_slot(Frame& frame, Task& task) {
   const PhysicalStep& step = frame.plan->steps[task.ref.step];
   FrameStep& state = frame.steps[task.ref.step];
   --state.running;
+  if (failpoint(Failpoint::kPlaceReleasedTwice) && state.running > 0) --state.running;
   if (holds_run_slot(frame, task.ref.step)) --slots_used_;
   if (!state.parked.empty()) {
     enqueue(state.parked.top());
@@ -102,7 +108,7 @@ void RunMachine::release_slot(Frame& frame, Task& task) {
 }
 
 void RunMachine::dispatch() {
-  while (!stopping() && !ready_.empty() && slots_used_ < root_plan_->concurrency) {
+  while (!cancelled_ && !ended_ && !ready_.empty() && slots_used_ < root_plan_->concurrency) {
     ReadyKey key = ready_.top();
     ready_.pop();
     if (!may_start(key)) continue;
@@ -113,11 +119,12 @@ void RunMachine::dispatch() {
 void RunMachine::start_task(Frame& frame, Task& task) {
   const PhysicalStep& step = frame.plan->steps[task.ref.step];
   if (task.started_ns == 0) task.started_ns = now_;
+  if (step.logical.op == OperatorKind::kWait) return begin_wait(frame, task);
   if (step.logical.op != OperatorKind::kPlan) return start_call(frame, task);
   FrameStep& state = frame.steps[task.ref.step];
   if (state.first_call_ns == 0) state.first_call_ns = now_;
   if (step.logical.timeout_ms) {
-    task.timer = set_timer(task.ref, *step.logical.timeout_ms * kNsPerMs);
+    task.timer = set_timer(call_ref(task), TimerUse::kLimit, *step.logical.timeout_ms * kNsPerMs);
   }
   if (!step.produced_plan) return enter_plan(frame, task, step.plan, nullptr);
   AdmitPlan admit;
@@ -136,7 +143,7 @@ void RunMachine::start_task(Frame& frame, Task& task) {
     admit.limits.tasks =
         std::min(admit.limits.tasks, limits.tasks - std::min(limits.tasks, above->tasks_opened));
   }
-  ++pending_admits_;
+  pending_admits_.insert(task.ref);
   emit(std::move(admit));
 }
 
@@ -153,11 +160,18 @@ void RunMachine::start_call(Frame& frame, Task& task) {
   start.step = &step;
   start.args = task.args;
   if (task.agent) start.transcript = Value::array(task.agent->transcript);
-  start.task_id = round_id(task);
-  start.idempotency_key = call_key(start.task_id, task);
+  start.task_id = call_name(task);
+  start.idempotency_key = call_key(start.task_id);
   start.timeout_ms = step.logical.timeout_ms.value_or(0);
-  state.emitted_since_credit = 0;
-  state.credit_due = false;
+  if (task.resumed) {
+    // A stream goes on behind the items that it has given.
+    if (state.credit_due) paused_streams_.insert({frame.id, task.ref.step});
+    push(WorkKind::kOpen, frame.id, task.ref.step);
+  } else {
+    state.emitted_since_credit = 0;
+    state.credit_due = false;
+  }
+  task.resumed = false;
   start.streaming = frame.index->steps[task.ref.step].emits;
   task.calling = true;
   ++task.running_calls;
@@ -205,6 +219,8 @@ std::string RunMachine::budget_words(const Frame& frame, std::uint32_t step) {
 }
 
 void RunMachine::charge(Frame& frame, std::uint32_t step, const Usage& usage, std::uint64_t calls) {
+  if (failpoint(Failpoint::kBudgetNotCharged)) return;
+  if (failpoint(Failpoint::kBudgetNotCharged)) return;
   std::uint32_t at = step;
   for (Frame* above = &frame;;) {
     above->used += usage;
@@ -223,16 +239,21 @@ void RunMachine::charge(Frame& frame, std::uint32_t step, const Usage& usage, st
   }
 }
 
-// Equal for every retry and resume of the same call; each round and each model's tool call has its
-// own. The TaskId of a repeated task ends in its round.
-std::string RunMachine::call_key(const std::string& id, const Task& task,
-                                 std::uint16_t call) const {
-  std::string name = id;
+// The name of a call: a model's tool call is told apart by its turn and number.
+std::string RunMachine::call_name(const Task& task, std::uint16_t call) const {
+  std::string name = round_id(task);
   if (call > 0) name += fmt::format("/turn#{}/call#{}", task.turn, call);
   // What a model wants in a second attempt may be something else.
-  if (call > 0 && task.attempt > 1) name += fmt::format("/attempt#{}", task.attempt);
+  const bool own = call > 0 || failpoint(Failpoint::kKeyOfAttempt);
+  if (own && task.attempt > 1) name += fmt::format("/attempt#{}", task.attempt);
+  return name;
+}
+
+// Equal for every retry and resume of the same call; each round and each model's tool call has its
+// own. The TaskId of a repeated task ends in its round.
+std::string RunMachine::call_key(const std::string& name) const {
   Result<TaskId> parsed = TaskId::parse(name);
-  return parsed ? idempotency_key(origin_run_, *parsed) : std::string();
+  return parsed ? idempotency_key(run_id_, *parsed) : std::string();
 }
 
 }  // namespace sluice

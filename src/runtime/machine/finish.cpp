@@ -53,12 +53,10 @@ void RunMachine::finish_slot(Frame& frame, std::uint32_t step, std::uint32_t ite
   TaskRef task{frame.id, step, item};
   TraceKind kind = status == SlotStatus::kDone      ? TraceKind::kTaskDone
                    : status == SlotStatus::kSkipped ? TraceKind::kTaskSkipped
-                   : status == SlotStatus::kFailed  ? TraceKind::kTaskFailed
-                                                    : TraceKind::kTaskInDoubt;
+                                                    : TraceKind::kTaskFailed;
   trace_task(kind, frame, task, &value, error.get());
   if (error) {
     if (status == SlotStatus::kFailed) note_failure(frame, task, *error);
-    if (status == SlotStatus::kInDoubt) note_doubt(frame, task, *error);
     // A skipped slot is read as skipped: why is told in the trace.
     if (status != SlotStatus::kSkipped) relation.set_slot_error(item, std::move(*error));
   }
@@ -104,10 +102,6 @@ void RunMachine::finish_stream(Frame& frame, std::uint32_t step, SlotStatus stat
   if (status == SlotStatus::kSkipped && relation.known == 0) {
     return finish_whole(frame, step, RelationPhase::kSkipped, nullptr);
   }
-  if (status == SlotStatus::kInDoubt) {
-    trace_task(TraceKind::kTaskInDoubt, frame, {frame.id, step, kNoIndex}, nullptr, error.get());
-    return note_doubt(frame, {frame.id, step, kNoIndex}, *error);
-  }
   // on_error's value in the place of a stream that gave nothing: its items are the slots.
   std::uint32_t items = relation.known == 0 && value.is_array()
                             ? static_cast<std::uint32_t>(value.items().size())
@@ -147,7 +141,7 @@ void RunMachine::resume_stream(Frame& frame, std::uint32_t step) {
   auto found = state.tasks.find(0);
   state.credit_due = false;
   paused_streams_.erase({frame.id, step});
-  if (found == state.tasks.end() || !found->second->calling) return;
+  if (found == state.tasks.end() || !found->second->calling || found->second->in_doubt) return;
   emit(ResumeCall{call_ref(*found->second)});
 }
 
@@ -172,9 +166,7 @@ void RunMachine::check_relation(Frame& frame, std::uint32_t step) {
   Relation& relation = frame.steps[step].relation;
   if (!relation.closed || relation.terminal != relation.known || relation.finished()) return;
   if (relation.phase == RelationPhase::kPending) return;
-  if (relation.in_doubt > 0) {
-    relation.phase = RelationPhase::kInDoubt;
-  } else if (relation.failed > 0 || relation.error) {
+  if (relation.failed > 0 || relation.error) {
     relation.phase = RelationPhase::kFailed;
   } else if (!frame.plan->steps[step].mapped && !frame.index->steps[step].emits &&
              relation.status(0) == SlotStatus::kSkipped) {
@@ -217,21 +209,6 @@ void RunMachine::note_failure(Frame& frame, const TaskRef& task, const Error& er
                             frame.plan->steps[task.step].logical.pos)
                           .with_cause(error));
   }
-}
-
-// A task without an answer: no frame above it can tell its result any more.
-void RunMachine::note_doubt(Frame& frame, const TaskRef& task, const Error& error) {
-  for (Frame* above = &frame; above;
-       above = above->id == 0 ? nullptr : find_frame(above->parent.frame)) {
-    above->in_doubt = true;
-  }
-  if (errors_.size() >= kErrorsKept) return;
-  Error doubt(ErrorCode::kInDoubt,
-              fmt::format("step {} may or may not have happened", task_id(task)),
-              frame.plan->steps[task.step].logical.pos);
-  // The code says it already; what comes below is why.
-  const Error* why = error.code() == ErrorCode::kInDoubt ? error.cause() : &error;
-  errors_.push_back(why ? doubt.with_cause(*why) : doubt);
 }
 
 void RunMachine::trace_task(TraceKind kind, const Frame& frame, const TaskRef& task,

@@ -24,7 +24,15 @@ struct AgentState {
   std::vector<Value> calls;    // {id, name, arguments}
   std::vector<Value> results;  // one per call, in order
   std::uint32_t pending = 0;
-  std::unique_ptr<Error> doubt;  // of one of them: the task ends with it once the others have ended
+};
+
+// A `wait` under way.
+struct WaitState {
+  std::string task_id;      // its name with the round: what a signal may say
+  bool begun = false;       // WaitBegan has come
+  std::uint64_t order = 0;  // among the waits of its signal
+  SteadyNs since_ns = 0;
+  WaitBegan wait;
 };
 
 // A task with more to it than one evaluation: it has been bound and will call, repeat or fall back.
@@ -37,10 +45,12 @@ struct Task {
   bool slot_held = false;                 // counts against the limits
   bool waiting = false;                   // a fallback: for what it reads
   bool calling = false;                   // its own call has not ended
+  bool in_doubt = false;                  // ... and nobody knows whether it happened
+  bool resumed = false;                   // that call is made again, once there is room
   bool timed_out = false;                 // a sub-plan past its limit, whose calls still end
   bool abandoned = false;                 // timed out or cancelled: waits for its calls to end
   std::uint64_t timer = 0;                // backoff, repeat delay or time limit; 0: none
-  std::uint32_t child = 0;                // frame of its sub-plan; 0: none
+  std::uint64_t child = 0;                // frame of its sub-plan; 0: none
   std::uint32_t fallback_for = kNoIndex;  // step whose failed task this one stands in for
   SteadyNs started_ns = 0;
   Value args;
@@ -51,6 +61,7 @@ struct Task {
   std::unique_ptr<Error> error;  // what failed, while on_error is carried out
   PathPtr path;                  // what let it start, then itself
   std::unique_ptr<AgentState> agent;
+  std::unique_ptr<WaitState> wait;
   PhysicalPlanPtr admitted;
 };
 
@@ -68,7 +79,11 @@ struct ReadyKey {
     return a.order > b.order;
   }
 };
-using ReadyHeap = std::priority_queue<ReadyKey>;
+class ReadyHeap : public std::priority_queue<ReadyKey> {
+ public:
+  const std::vector<ReadyKey>& keys() const { return c; }
+  void assign(std::vector<ReadyKey> keys) { c = std::move(keys); }  // as `keys` gave them
+};
 
 // What the machine wants to know of a plan at every turn, worked out once per plan.
 struct PlanIndex {
@@ -103,23 +118,32 @@ struct FrameStep {
   std::unordered_map<std::uint32_t, std::unique_ptr<Task>> tasks;
 };
 
+// A plan that a step produced, and the task that did.
+struct Admission {
+  TaskRef task;
+  PhysicalPlanPtr plan;
+  // What the step itself is of; the task's frame may have gone.
+  PhysicalPlanPtr caller;
+  std::shared_ptr<const Admission> above;
+};
+
 struct Frame {
-  std::uint32_t id = 0;
+  std::uint64_t id = 0;
   PhysicalPlanPtr plan;
   std::shared_ptr<const PlanIndex> index;
-  TaskRef parent;  // whose call it is; meaningless for the root
+  TaskRef parent;                              // whose call it is; meaningless for the root
+  std::shared_ptr<const Admission> admission;  // that its plan is of, or is inside of; or null
   std::uint32_t depth = 0;
   std::uint32_t origin_item = 0;  // of the root's item that led here
   std::string path_prefix;        // "per_row[3]/"
   Value params;
   std::vector<FrameStep> steps;
   std::uint32_t open_steps = 0;
-  std::uint32_t running_calls = 0;
-  std::uint32_t children = 0;  // frames of its sub-plans that still exist
-  bool dead = false;           // cancelled: waits for its calls to end
+  std::uint32_t running_calls = 0;  // that have not ended, those in doubt too
+  std::uint32_t children = 0;       // frames of its sub-plans that still exist
+  bool dead = false;  // cut off: waits for its calls to end, and for doubt to be settled
   bool result_requested = false;
   bool failed = false;  // a task failed and nothing took the failure over
-  bool in_doubt = false;
   std::unique_ptr<Error> first_error;
   const Limits* limits = nullptr;  // of a produced plan
   std::uint64_t tasks_opened = 0;

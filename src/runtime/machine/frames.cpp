@@ -29,26 +29,33 @@ Value with_defaults(const PhysicalPlan& plan, const Value& given) {
 
 }  // namespace
 
-Frame& RunMachine::add_frame(PhysicalPlanPtr plan, Value params, TaskRef parent,
+Frame& RunMachine::add_frame(PhysicalPlanPtr plan, Value params, const Task* caller,
                              const Frame* above) {
   auto frame = std::make_unique<Frame>();
-  frame->id = next_frame_++;
-  std::shared_ptr<const PlanIndex>& index = indexes_[plan.get()];
-  if (!index) index = std::make_shared<const PlanIndex>(*plan);
-  frame->index = index;
   frame->plan = std::move(plan);
   frame->params = std::move(params);
-  frame->parent = parent;
   frame->started_ns = now_;
-  if (above) {
+  if (caller && above) {
+    frame->id = frame_id(call_ref(*caller));
+    frame->parent = caller->ref;
     frame->depth = above->depth + 1;
-    frame->origin_item = above->id == 0 ? parent.item : above->origin_item;
-    Task* caller = find_task(parent);
-    frame->path_prefix = (caller ? round_id(*caller) : task_id(parent)) + "/";
+    frame->origin_item = above->id == 0 ? caller->ref.item : above->origin_item;
+    frame->path_prefix = round_id(*caller) + "/";
   }
-  frame->steps = std::vector<FrameStep>(frame->plan->steps.size());
-  for (std::uint32_t step = 0; step < frame->steps.size(); ++step) {
-    Relation& relation = frame->steps[step].relation;
+  lay_out(*frame);
+  Frame& added = *frame;
+  frames_.emplace(added.id, std::move(frame));
+  return added;
+}
+
+// What follows from the plan alone: the index, the steps, and who reads them.
+void RunMachine::lay_out(Frame& frame) {
+  std::shared_ptr<const PlanIndex>& index = indexes_[frame.plan.get()];
+  if (!index) index = std::make_shared<const PlanIndex>(*frame.plan);
+  frame.index = index;
+  frame.steps = std::vector<FrameStep>(frame.plan->steps.size());
+  for (std::uint32_t step = 0; step < frame.steps.size(); ++step) {
+    Relation& relation = frame.steps[step].relation;
     relation.keep_values = index->steps[step].whole_readers;
     for (std::uint32_t consumer : index->steps[step].slot_consumers) {
       const std::vector<std::uint32_t>& producers = index->steps[consumer].slot_producers;
@@ -56,9 +63,6 @@ Frame& RunMachine::add_frame(PhysicalPlanPtr plan, Value params, TaskRef parent,
           relation.slot_readers + std::count(producers.begin(), producers.end(), step));
     }
   }
-  Frame& added = *frame;
-  frames_.emplace(added.id, std::move(frame));
-  return added;
 }
 
 void RunMachine::start_frame(Frame& frame) {
@@ -72,20 +76,27 @@ void RunMachine::start_frame(Frame& frame) {
 
 void RunMachine::enter_plan(Frame& frame, Task& task, PhysicalPlanPtr plan, const Limits* limits) {
   Value params = with_defaults(*plan, task.args);
-  Frame& child = add_frame(std::move(plan), std::move(params), task.ref, &frame);
+  Frame& child = add_frame(std::move(plan), std::move(params), &task, &frame);
   child.entry_path = task.path ? task.path : latest_input_path(frame, task.ref.step, task.ref.item);
   child.last_path = child.entry_path;
   child.limits = limits;
+  child.admission = frame.admission;
+  if (frame.plan->steps[task.ref.step].produced_plan) {
+    child.admission =
+        std::make_shared<const Admission>(task.ref, child.plan, frame.plan, frame.admission);
+  }
   task.child = child.id;
   ++frame.children;
   start_frame(child);
 }
 
 void RunMachine::on_plan_admitted(const PlanAdmitted& admitted) {
-  --pending_admits_;
+  auto pending = pending_admits_.find(admitted.task);
+  if (pending == pending_admits_.end()) return;
+  pending_admits_.erase(pending);
   Frame* frame = find_frame(admitted.task.frame);
   Task* task = find_task(admitted.task);
-  if (!frame || !task || frame->dead || task->abandoned || stopping()) return;
+  if (!frame || !task || frame->dead || task->abandoned) return;
   if (!task->slot_held || task->child != 0) return;  // of an attempt that is over
   task->admitted = admitted.plan;
   if (trace_) {
@@ -102,21 +113,18 @@ void RunMachine::on_plan_admitted(const PlanAdmitted& admitted) {
 }
 
 void RunMachine::on_plan_refused(const PlanRefused& refused) {
-  --pending_admits_;
+  auto pending = pending_admits_.find(refused.task);
+  if (pending == pending_admits_.end()) return;
+  pending_admits_.erase(pending);
   Frame* frame = find_frame(refused.task.frame);
   Task* task = find_task(refused.task);
   if (!frame || !task || frame->dead || task->abandoned) return;
+  if (!task->slot_held || task->child != 0) return;  // of an attempt that is over
   task_failed(*frame, *task, refused.error);
 }
 
 void RunMachine::frame_ended(Frame& frame) {
   if (frame.dead || frame.result_requested) return;
-  if (frame.in_doubt) {
-    // What the doubtful task would have led to cannot be told; a child's caller waits with it.
-    if (frame.id == 0 && running_calls_ == 0) end_run(RunStatus::kInDoubt, Value());
-    return;
-  }
-  if (frame.id != 0 && stopping()) return;
   frame.result_requested = true;
   bind({frame.id, 0, 0}, BindPurpose::kResult);
 }
@@ -130,7 +138,7 @@ void RunMachine::frame_result(Frame& frame, Value value, std::optional<Error> er
     }
     RunStatus status = frame.failed ? (budget_hit_ ? RunStatus::kBudgetSpent : RunStatus::kFailed)
                                     : RunStatus::kSucceeded;
-    return end_run(status, std::move(value));
+    return finish_run(status, std::move(value));
   }
   Frame* parent = find_frame(frame.parent.frame);
   Task* task = find_task(frame.parent);
@@ -153,25 +161,18 @@ void RunMachine::frame_result(Frame& frame, Value value, std::optional<Error> er
   task_succeeded(*parent, *task, std::move(value));
 }
 
-// Stops all that runs in a frame and below; its calls still end, then it goes.
+// Stops all that runs in a frame and below; its calls still end, then it goes. A call in doubt
+// keeps it until that is settled.
 void RunMachine::kill_frame(Frame& frame) {
   if (frame.dead) return;
   frame.dead = true;
   ++frame.children;  // keeps the frame while those below it go
   for (FrameStep& step : frame.steps) {
-    for (auto& [item, task] : step.tasks) {
-      clear_timer(*task);
-      if (Frame* child = task->child ? find_frame(task->child) : nullptr) kill_frame(*child);
-      if (!task->calling) release_slot(frame, *task);
-      task->abandoned = true;
-      if (task->calling) emit(CancelCall{call_ref(*task)});
-      if (!task->agent) continue;
-      for (std::size_t call = 0; call < task->agent->calls.size(); ++call) {
-        if (task->agent->results[call].is_null()) {
-          emit(CancelCall{call_ref(*task, static_cast<std::uint16_t>(call + 1))});
-        }
-      }
-    }
+    // In their order: what is told must not hang on how a table lies in memory.
+    std::vector<std::uint32_t> items;
+    for (const auto& [item, task] : step.tasks) items.push_back(item);
+    std::sort(items.begin(), items.end());
+    for (std::uint32_t item : items) kill_task(frame, *step.tasks.at(item));
   }
   // What is parked for a callee may be of this frame: everyone asks again.
   for (auto& [name, resource] : resources_) {
@@ -179,6 +180,22 @@ void RunMachine::kill_frame(Frame& frame) {
   }
   --frame.children;
   drop_if_over(frame);
+}
+
+void RunMachine::kill_task(Frame& frame, Task& task) {
+  clear_timer(task);
+  forget_wait(task);
+  if (Frame* child = task.child ? find_frame(task.child) : nullptr) kill_frame(*child);
+  if (!task.calling) release_slot(frame, task);
+  task.abandoned = true;
+  paused_streams_.erase({task.ref.frame, task.ref.step});
+  if (task.calling && !task.in_doubt) emit(CancelCall{call_ref(task)});
+  if (!task.agent) return;
+  for (std::size_t index = 0; index < task.agent->calls.size(); ++index) {
+    if (!task.agent->results[index].is_null()) continue;
+    const CallRef call = call_ref(task, static_cast<std::uint16_t>(index + 1));
+    if (!doubts_.contains(call)) emit(CancelCall{call});
+  }
 }
 
 // A dead frame goes once its calls, and those of the frames below, have ended.
@@ -193,12 +210,11 @@ void RunMachine::drop_task(Frame& frame, Task& task) {
   drop_if_over(frame);
 }
 
-void RunMachine::drop_frame(std::uint32_t id) {
+void RunMachine::drop_frame(std::uint64_t id) {
   auto found = frames_.find(id);
   if (found == frames_.end() || id == 0) return;  // the root stays to tell the end
   PhysicalPlanPtr plan = found->second->plan;
   TaskRef caller = found->second->parent;
-  bool doubt = found->second->in_doubt;
   frames_.erase(found);
   // A produced plan lives in one frame only; its index would dangle.
   if (plan.use_count() <= 2) indexes_.erase(plan.get());
@@ -207,61 +223,7 @@ void RunMachine::drop_frame(std::uint32_t id) {
   --above->children;
   if (above->dead) return drop_if_over(*above);
   Task* task = find_task(caller);
-  if (task && task->timed_out) sub_plan_timed_out(*above, *task, doubt);
-}
-
-void RunMachine::end_run(RunStatus status, Value result) {
-  if (ended_) return;
-  ended_ = true;
-  RunOutcome outcome;
-  outcome.status = status;
-  outcome.result = std::move(result);
-  outcome.errors = std::move(errors_);
-  outcome.failed_tasks = failed_tasks_;
-  const Frame& root = *frames_.at(0);
-  for (PathPtr node = root.last_path; node; node = node->previous) {
-    outcome.critical_path.push_back({node->task_id, node->start_ns, node->end_ns});
-  }
-  std::reverse(outcome.critical_path.begin(), outcome.critical_path.end());
-  if (trace_) {
-    TraceEvent event;
-    event.at = now_;
-    event.kind = TraceKind::kRunEnded;
-    event.value = &outcome.result;
-    event.outcome = &outcome;
-    trace_->on_trace(event);
-  }
-  emit(EndRun{std::move(outcome)});
-}
-
-// Whether every timer is the time limit of a sub-plan: none of them starts anything.
-bool RunMachine::only_limits_tick() {
-  return std::all_of(timers_.begin(), timers_.end(), [&](const auto& timer) {
-    const Task* task = find_task(timer.second);
-    return task && task->child != 0;
-  });
-}
-
-// Ends a run in which nothing is under way and nothing can start.
-void RunMachine::maybe_end_idle() {
-  if (ended_ || frames_.empty() || pending_binds_ > 0) return;
-  if (running_calls_ > 0) {
-    // Streams wait for their consumers' windows, and the consumers for a place that a stream holds:
-    // then the window gives way.
-    bool stuck = running_calls_ == paused_streams_.size() && only_limits_tick() && !stopping();
-    while (stuck && !paused_streams_.empty()) {
-      auto [frame, step] = *paused_streams_.begin();
-      resume_stream(*find_frame(frame), step);
-    }
-    return;
-  }
-  if (pending_admits_ > 0) return;
-  if (cancelled_) return end_run(RunStatus::kCancelled, Value());
-  if (interrupted_) return end_run(RunStatus::kInterrupted, Value());
-  if (!timers_.empty() || !ready_.empty()) return;
-  if (frames_.at(0)->in_doubt) return end_run(RunStatus::kInDoubt, Value());
-  errors_.push_back(Error(ErrorCode::kInternal, "nothing is under way and nothing can start"));
-  end_run(RunStatus::kFailed, Value());
+  if (task && task->timed_out) sub_plan_timed_out(*above, *task);
 }
 
 }  // namespace sluice

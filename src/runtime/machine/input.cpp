@@ -107,7 +107,7 @@ Result<Value> RunMachine::input(const TaskRef& task, const StepInput& input) con
   return fail(ErrorCode::kInternal, "an input of an unknown source");
 }
 
-Value RunMachine::result_input(std::uint32_t frame_id, const StepInput& input) const {
+Value RunMachine::result_input(std::uint64_t frame_id, const StepInput& input) const {
   const Frame& frame = *frames_.at(frame_id);
   switch (input.source) {
     case InputSource::kParam: {
@@ -131,8 +131,16 @@ bool RunMachine::has_spilled(const TaskRef& task, const StepInput& input) const 
   return frame.steps[frame.plan->steps[task.step].edges[input.edge].from].relation.spilled > 0;
 }
 
-const PhysicalStep& RunMachine::step(const TaskRef& task) const {
-  return frames_.at(task.frame)->plan->steps[task.step];
+// A call that is undone may be of a frame that has gone.
+const PhysicalStep* RunMachine::find_step(const TaskRef& task) const {
+  if (auto found = frames_.find(task.frame); found != frames_.end()) {
+    const std::vector<PhysicalStep>& steps = found->second->plan->steps;
+    return task.step < steps.size() ? &steps[task.step] : nullptr;
+  }
+  for (auto finished = finished_.rbegin(); finished != finished_.rend(); ++finished) {
+    if (finished->call.task == task) return finished->step;
+  }
+  return nullptr;
 }
 
 std::string RunMachine::task_id(const TaskRef& task) const {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/ensure.h"
+#include "base/failpoint.h"
 
 namespace sluice {
 
@@ -49,11 +50,13 @@ void RunMachine::on_event(const Event& event) {
   std::visit(Overloaded{
                  [&](const RunStarted& body) { on_run_started(body); },
                  [&](const CallEnded& body) { on_call_ended(body); },
+                 [&](const CallResumed& body) { on_call_resumed(body); },
                  [&](const ItemEmitted& body) { on_item(body); },
                  [&](const PlanAdmitted& body) { on_plan_admitted(body); },
                  [&](const PlanRefused& body) { on_plan_refused(body); },
                  [&](const TimerFired& body) { on_timer(body.timer); },
-                 [&](const Interrupted&) { on_interrupt(); },
+                 [&](const WaitBegan& body) { on_wait_began(body); },
+                 [&](const SignalReceived& body) { on_signal(body); },
                  [&](const CancelRequested& body) { on_cancel(body.reason); },
              },
              event.body);
@@ -114,31 +117,26 @@ void RunMachine::advance_standins(Frame& frame, std::uint32_t step) {
 void RunMachine::on_run_started(const RunStarted& started) {
   if (!frames_.empty()) return;
   run_id_ = started.run_id;
-  origin_run_ = started.origin_run.empty() ? started.run_id : started.origin_run;
-  random_ = Random(started.seed);
+  seed_ = started.seed;
   if (trace_) {
     TraceEvent event;
     event.at = now_;
     event.kind = TraceKind::kRunStarted;
     trace_->on_trace(event);
   }
-  start_frame(add_frame(root_plan_, started.params, TaskRef{}, nullptr));
+  Frame& root = add_frame(root_plan_, started.params, nullptr, nullptr);
+  if (cancelled_) return kill_frame(root);  // before it began
+  start_frame(root);
 }
 
 void RunMachine::on_item(const ItemEmitted& emitted) {
   Frame* frame = find_frame(emitted.call.task.frame);
   Task* task = find_task(emitted.call.task);
-  if (!frame || !task || frame->dead || !task->calling) return;
+  if (!frame || !task || frame->dead || !task->calling || task->in_doubt) return;
   if (emitted.call != call_ref(*task)) return;
   std::uint32_t step = emitted.call.task.step;
   if (!frame->index->steps[step].emits) return;
   FrameStep& state = frame->steps[step];
-  if (stopping()) {
-    // Nobody will take it: let the stream run out.
-    if (++state.emitted_since_credit < kStreamCredit) return;
-    state.emitted_since_credit = 0;
-    return resume_stream(*frame, step);
-  }
   Relation& relation = state.relation;
   std::uint32_t item = relation.known++;
   relation.opened = relation.known;
@@ -164,28 +162,14 @@ void RunMachine::on_item(const ItemEmitted& emitted) {
   push(WorkKind::kOpen, frame->id, step);
 }
 
-void RunMachine::on_interrupt() {
-  if (!interrupted_) {
-    interrupted_ = true;
-    while (!paused_streams_.empty()) {
-      auto [frame, step] = *paused_streams_.begin();
-      resume_stream(*find_frame(frame), step);
-    }
-    return;
-  }
-  if (cutting_) return;
-  cutting_ = true;
-  if (Frame* root = find_frame(0)) kill_frame(*root);
-}
-
 void RunMachine::on_cancel(const std::string& reason) {
-  if (cancelled_) return;
+  if (cancelled_ || undoing_.active) return;  // a run that undoes ends anyway
   cancelled_ = true;
   errors_.push_back(Error(ErrorCode::kCancelled, reason.empty() ? "cancelled" : reason));
   if (Frame* root = find_frame(0)) kill_frame(*root);
 }
 
-Frame* RunMachine::find_frame(std::uint32_t id) {
+Frame* RunMachine::find_frame(std::uint64_t id) {
   auto found = frames_.find(id);
   return found == frames_.end() ? nullptr : found->second.get();
 }
@@ -208,10 +192,13 @@ Task& RunMachine::add_task(Frame& frame, std::uint32_t step, std::uint32_t item)
   return *task;
 }
 
-std::uint64_t RunMachine::set_timer(const TaskRef& task, std::int64_t delay_ns) {
-  std::uint64_t timer = next_timer_++;
-  timers_.emplace(timer, task);
-  emit(SetTimer{timer, delay_ns});
+std::uint64_t RunMachine::set_timer(const CallRef& call, TimerUse use, std::int64_t delay_ns,
+                                    WallNs until_wall_ns) {
+  std::uint64_t timer = call_hash(call, static_cast<std::uint64_t>(use));
+  if (timer == 0) timer = 1;  // 0 is none
+  timers_.emplace(timer, Timer{call.task, use});
+  const bool forgotten = use == TimerUse::kRetry && failpoint(Failpoint::kTimerForgotten);
+  if (!forgotten) emit(SetTimer{timer, delay_ns, until_wall_ns});
   return timer;
 }
 

@@ -73,7 +73,6 @@ void Relation::finish(std::uint32_t item, SlotStatus status, Value value, PathPt
   slot.status = status;
   ++terminal;
   if (status == SlotStatus::kFailed) ++failed;
-  if (status == SlotStatus::kInDoubt) ++in_doubt;
   if (path) {
     last_path = later_path(path, last_path);
     if (slot_readers > 0) {

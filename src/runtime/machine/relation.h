@@ -21,15 +21,17 @@ enum class SlotStatus : std::uint8_t {
   kWaiting,      // for `when`'s inputs, or for the body's when there is no `when`
   kWaitingBody,  // `when` held
   kBinding,
-  kActive,  // has a Task: queued, calling, backing off
+  kActive,  // has a Task: queued, calling, backing off, waiting, in doubt
   kDone,
   kSkipped,
   kFailed,
-  kInDoubt,  // ended without an answer; readers never go on
 };
 constexpr bool is_terminal(SlotStatus status) { return status >= SlotStatus::kDone; }
 
-enum class RelationPhase : std::uint8_t { kPending, kOpen, kDone, kSkipped, kFailed, kInDoubt };
+enum class RelationPhase : std::uint8_t { kPending, kOpen, kDone, kSkipped, kFailed };
+
+class StateWriter;  // snapshot.h
+class StateReader;
 
 class Relation {
  public:
@@ -42,7 +44,6 @@ class Relation {
   std::uint32_t prefix = 0;  // every slot below is terminal
   std::uint32_t terminal = 0;
   std::uint32_t failed = 0;
-  std::uint32_t in_doubt = 0;
   std::uint32_t spilled = 0;       // slots whose value rests elsewhere
   bool keep_values = false;        // somebody reads the whole
   std::uint32_t slot_readers = 0;  // edges that read slot by slot
@@ -65,6 +66,9 @@ class Relation {
   void consume(std::uint32_t item);
   // All slots as one array; skipped and failed ones are null, or `failed_fill`.
   Value whole(const Value* failed_fill) const;
+
+  void save(StateWriter& writer) const;
+  void load(StateReader& reader);
 
  private:
   struct Slot {

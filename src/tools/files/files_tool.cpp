@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "data/json.h"
+#include "tools/basic_tool.h"
 #include "tools/files/file_content.h"
 #include "tools/files/glob.h"
 #include "tools/files/rooted_folder.h"
-#include "tools/open_call.h"
 
 namespace sluice {
 namespace {
@@ -96,7 +96,7 @@ Result<Value> write(const FilesSetup& setup, const ToolCall& call) {
                 fmt::format("the text for {} has {} bytes, and max_bytes is {}", path,
                             bytes->size(), call.max_bytes));
   }
-  auto written = setup.folder->write(path, *bytes);
+  auto written = setup.folder->write(path, *bytes, call.idempotency_key);
   if (!written) return std::unexpected(written.error());
   return Value::object({{"path", Value::string(path)},
                         {"bytes", Value::integer(static_cast<std::int64_t>(bytes->size()))}});
@@ -111,36 +111,31 @@ Result<Value> perform(const FilesSetup& setup, const ToolCall& call,
               "a files tool has glob, read and write, not " + call.function);
 }
 
-class FilesTool final : public Tool {
+class FilesTool final : public ClosedTool {
  public:
   FilesTool(const ToolSettings& settings, FilesSetup setup)
-      : calls_(settings.environment),
-        functions_(functions_of_kind("files", settings.values)),
-        setup_(std::move(setup)) {}
+      : ClosedTool("files", settings), setup_(std::move(setup)) {}
 
-  ~FilesTool() override { calls_.drop_all(); }
-
-  void discover(std::function<void(Result<std::vector<FunctionSpec>>)> on_functions) override {
-    calls_.post([this, on_functions = std::move(on_functions)] { on_functions(functions_); });
+  ~FilesTool() override {
+    calls().drop_all();
+    for (auto& weak : running_) {
+      if (auto stopped = weak.lock()) *stopped = true;
+    }
   }
-  CallId call(ToolCall call, ToolCallbacks callbacks) override {
-    return calls_.begin(std::move(call), std::move(callbacks),
-                        [this](const OpenCallPtr& open) { start(open); });
-  }
-  void cancel(CallId id) override { calls_.cancel(id); }
-  void resume(CallId id) override { calls_.resume(id); }
 
  private:
-  void start(const OpenCallPtr& open) {
+  void start(const OpenCallPtr& open) override {
     open->leave();
     auto stopped = std::make_shared<std::atomic<bool>>(false);
+    std::erase_if(running_, [](const auto& weak) { return weak.expired(); });
+    running_.push_back(stopped);
     // A disk that does not answer must not hold the call: it ends now, the thread when it can.
     open->on_stop([stopped, weak = std::weak_ptr<OpenCall>(open)] {
       *stopped = true;
       if (auto call = weak.lock()) call->finish(Value());
     });
-    boost::asio::post(calls_.environment().blocking,
-                      [setup = setup_, open, stopped, post = calls_.poster()] {
+    boost::asio::post(calls().environment().blocking,
+                      [setup = setup_, open, stopped, post = calls().poster()] {
                         auto result = perform(setup, open->request(), *stopped);
                         post([open, result = std::move(result)] {
                           if (result) {
@@ -152,9 +147,9 @@ class FilesTool final : public Tool {
                       });
   }
 
-  OpenCalls calls_;
-  std::vector<FunctionSpec> functions_;
   FilesSetup setup_;
+  // Set when the tool goes, so that no search outlives it.
+  std::vector<std::weak_ptr<std::atomic<bool>>> running_;
 };
 
 }  // namespace

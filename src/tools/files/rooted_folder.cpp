@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "data/hash.h"
 #include "data/json.h"
 
 namespace sluice {
@@ -46,10 +47,14 @@ bool write_all(int fd, std::string_view bytes) {
   return true;
 }
 
-std::string temporary_name(const std::string& name) {
+// The name may have up to 255 bytes; what identifies it is the call's key, so that a call that is
+// made again finds what its killed process left. Without a key it is the process and a number.
+std::string temporary_name(const std::string& name, std::string_view key) {
   static std::atomic<std::uint64_t> count{0};
-  // The name may have up to 255 bytes; what identifies it is the process and the number.
-  return fmt::format(".{}.sluice-{}-{}", name.substr(0, 180), ::getpid(), ++count);
+  constexpr std::size_t kKeyDigits = 24;
+  const std::string start = fmt::format(".{}.sluice-", name.substr(0, 180));
+  if (key.empty()) return fmt::format("{}{}-{}", start, ::getpid(), ++count);
+  return start + sha256(key).hex().substr(0, kKeyDigits);
 }
 
 }  // namespace
@@ -185,7 +190,8 @@ Result<void> RootedFolder::make_folders(const std::string& path) const {
   return {};
 }
 
-Result<void> RootedFolder::write(const std::string& path, std::string_view bytes) const {
+Result<void> RootedFolder::write(const std::string& path, std::string_view bytes,
+                                 std::string_view key) const {
   std::size_t slash = path.rfind('/');
   std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
   if (name.empty() || name == "." || name == "..") {
@@ -203,7 +209,8 @@ Result<void> RootedFolder::write(const std::string& path, std::string_view bytes
   struct stat old{};
   bool exists = ::fstatat(folder->get(), name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0;
   if (exists && S_ISDIR(old.st_mode)) return std::unexpected(file_error("write", path, EISDIR));
-  TemporaryFile temporary(folder->get(), temporary_name(name));
+  TemporaryFile temporary(folder->get(), temporary_name(name, key));
+  ::unlinkat(folder->get(), temporary.name(), 0);
   FileHandle file(::openat(folder->get(), temporary.name(),
                            O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
   if (!file.valid()) return std::unexpected(file_error("write", path, errno));

@@ -44,8 +44,9 @@ class RootedFolder {
   // Only regular files: a pipe or device could hang, and a folder has no content.
   Result<FileHandle> open_regular(const std::string& path) const;
   // Replaces the file as a whole: a new one is written beside it, made durable and renamed over
-  // it. Missing folders in between are made.
-  Result<void> write(const std::string& path, std::string_view bytes) const;
+  // it. Missing folders in between are made. `key`: of the call; one that is made again cleans up
+  // after the process that was killed in the middle of it.
+  Result<void> write(const std::string& path, std::string_view bytes, std::string_view key) const;
 
   const std::filesystem::path& root() const { return root_; }
 

@@ -98,7 +98,8 @@ void set_up(Transfer& transfer) {
     transfer.headers = curl_slist_append(transfer.headers, "Content-Type:");
   }
   for (const auto& [name, value] : request.headers) {
-    std::string line = value.empty() ? name + ";" : name + ": " + value;
+    std::string line =
+        value.empty() ? fmt::format("{};", name) : fmt::format("{}: {}", name, value);
     transfer.headers = curl_slist_append(transfer.headers, line.c_str());
   }
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer.headers);

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "data/json.h"
+#include "tools/basic_tool.h"
 #include "tools/http/http_client.h"
 #include "tools/http/url.h"
-#include "tools/open_call.h"
 #include "tools/text.h"
 
 namespace sluice {
@@ -74,28 +74,17 @@ std::optional<std::int64_t> retry_after_ms(const std::string& text, const Clock&
   return std::clamp<std::int64_t>(seconds, 0, kMaxRetryAfterMs / 1000) * 1000;
 }
 
-class HttpTool final : public Tool {
+class HttpTool final : public ClosedTool {
  public:
   HttpTool(const ToolSettings& settings, std::string url, std::string method,
            std::vector<std::pair<std::string, std::string>> headers)
-      : calls_(settings.environment),
+      : ClosedTool("http", settings),
         client_(settings.environment.io),
-        functions_(functions_of_kind("http", settings.values)),
         url_(std::move(url)),
         method_(std::move(method)),
         headers_(std::move(headers)) {}
 
-  ~HttpTool() override { calls_.drop_all(); }
-
-  void discover(std::function<void(Result<std::vector<FunctionSpec>>)> on_functions) override {
-    calls_.post([this, on_functions = std::move(on_functions)] { on_functions(functions_); });
-  }
-  CallId call(ToolCall call, ToolCallbacks callbacks) override {
-    return calls_.begin(std::move(call), std::move(callbacks),
-                        [this](const OpenCallPtr& open) { start(open); });
-  }
-  void cancel(CallId id) override { calls_.cancel(id); }
-  void resume(CallId id) override { calls_.resume(id); }
+  ~HttpTool() override { calls().drop_all(); }
 
  private:
   bool has_header(std::string_view name) const {
@@ -103,7 +92,7 @@ class HttpTool final : public Tool {
                                [&](const auto& pair) { return lower(pair.first) == name; });
   }
 
-  bool once() const { return functions_.empty() || functions_[0].effect == Effect::kOnce; }
+  bool once() const { return functions().empty() || functions()[0].effect == Effect::kOnce; }
 
   Result<HttpRequest> request_of(const ToolCall& call) const {
     HttpRequest request{.method = method_, .headers = headers_, .max_bytes = call.max_bytes};
@@ -134,8 +123,8 @@ class HttpTool final : public Tool {
     return request;
   }
 
-  void start(const OpenCallPtr& open) {
-    if (functions_.empty() || open->request().function != functions_[0].name) {
+  void start(const OpenCallPtr& open) override {
+    if (functions().empty() || open->request().function != functions()[0].name) {
       return open->fail(Error(ErrorCode::kToolUnknown,
                               "an http tool has no function " + open->request().function));
     }
@@ -155,7 +144,7 @@ class HttpTool final : public Tool {
         if (!result.error().sent && redirects == 0) open->never_left();
         return open->fail(result.error().error);
       }
-      take(open, std::move(request), std::move(*result), redirects);
+      take(open, std::move(request), *result, redirects);
     });
     open->on_stop([this, id, weak = std::weak_ptr<OpenCall>(open)] {
       client_.stop(id);
@@ -163,7 +152,8 @@ class HttpTool final : public Tool {
     });
   }
 
-  void take(const OpenCallPtr& open, HttpRequest request, HttpResponse response, int redirects) {
+  void take(const OpenCallPtr& open, HttpRequest request, const HttpResponse& response,
+            int redirects) {
     std::string where = request.method + " " + display_url(request.url);
     long status = response.status;
     if (status >= 200 && status < 300) {
@@ -179,10 +169,11 @@ class HttpTool final : public Tool {
     std::string words = one_line_start(response.body);
     Error error(server ? ErrorCode::kHttpServerStatus : ErrorCode::kHttpStatus,
                 fmt::format("{} answered {}{}{}", where, status, words.empty() ? "" : ": ", words));
-    if (auto wait = retry_after_ms(response.retry_after, *calls_.environment().clock)) {
+    if (auto wait = retry_after_ms(response.retry_after, *calls().environment().clock)) {
       error = error.with_retry_after_ms(*wait);
     }
-    open->fail(error);
+    // A gateway's word on a server that may have done its work.
+    open->fail(error, status == 502 || status == 504);
   }
 
   void follow(const OpenCallPtr& open, HttpRequest request, const HttpResponse& response,
@@ -207,9 +198,7 @@ class HttpTool final : public Tool {
     send(open, std::move(request), redirects + 1);
   }
 
-  OpenCalls calls_;
   HttpClient client_;
-  std::vector<FunctionSpec> functions_;
   std::string url_;
   std::string method_;
   std::vector<std::pair<std::string, std::string>> headers_;

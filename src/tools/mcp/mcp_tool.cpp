@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "tools/basic_tool.h"
 #include "tools/mcp/mcp_connection.h"
 #include "tools/mcp/mcp_content.h"
-#include "tools/open_call.h"
 
 namespace sluice {
 namespace {
@@ -22,39 +22,28 @@ constexpr std::int64_t kMaxBackoffMs = 10'000;
 constexpr std::size_t kMaxFunctions = 10'000;
 constexpr int kMaxPages = 1000;
 
-class McpTool final : public Tool {
+class McpTool final : public BasicTool {
  public:
   McpTool(const ToolSettings& settings, ChildOptions program)
-      : calls_(settings.environment),
+      : BasicTool(settings.environment),
         backoff_timer_(settings.environment.io),
         program_(std::move(program)),
         label_("tool " + settings.id) {}
 
   ~McpTool() override {
-    calls_.drop_all();
+    calls().drop_all();
     backoff_timer_.cancel();
     if (connection_) connection_->close();
   }
 
   void discover(std::function<void(Result<std::vector<FunctionSpec>>)> on_functions) override {
-    calls_.post([this, on_functions = std::move(on_functions)] {
+    calls().post([this, on_functions = std::move(on_functions)] {
       with_server([this, on_functions](Result<void> ready) {
         if (!ready) return on_functions(std::unexpected(ready.error()));
         list_page("", std::make_shared<Listing>(Listing{{}, on_functions, 0}));
       });
     });
   }
-  CallId call(ToolCall call, ToolCallbacks callbacks) override {
-    return calls_.begin(std::move(call), std::move(callbacks), [this](const OpenCallPtr& open) {
-      with_server([this, open](Result<void> ready) {
-        if (open->ended()) return;
-        if (!ready) return open->fail(ready.error());
-        send(open);
-      });
-    });
-  }
-  void cancel(CallId id) override { calls_.cancel(id); }
-  void resume(CallId id) override { calls_.resume(id); }
 
  private:
   using OnReady = std::function<void(Result<void>)>;
@@ -63,6 +52,14 @@ class McpTool final : public Tool {
     std::function<void(Result<std::vector<FunctionSpec>>)> on_functions;
     int pages = 0;
   };
+
+  void start(const OpenCallPtr& open) override {
+    with_server([this, open](Result<void> ready) {
+      if (open->ended()) return;
+      if (!ready) return open->fail(ready.error());
+      send(open);
+    });
+  }
 
   // Now when the server is there; else once it is. A server that keeps failing is started again
   // only after a wait that doubles.
@@ -78,13 +75,13 @@ class McpTool final : public Tool {
     std::int64_t wait_ms = std::min(kMaxBackoffMs, kFirstBackoffMs << std::min(failures_ - 2, 16));
     backoff_timer_.expires_after(std::chrono::milliseconds(wait_ms));
     // Through the poster: the timer may have fired already when the tool goes.
-    backoff_timer_.async_wait([this, post = calls_.poster()](boost::system::error_code failed) {
+    backoff_timer_.async_wait([this, post = calls().poster()](boost::system::error_code failed) {
       if (!failed) post([this] { start_server(); });
     });
   }
 
   void start_server() {
-    auto started = McpConnection::start(calls_.environment().io, program_, label_);
+    auto started = McpConnection::start(calls().environment().io, program_, label_);
     if (!started) return server_is(std::unexpected(started.error()));
     connection_ = std::move(*started);
     connection_->when_ready([this](Result<void> ready) { server_is(std::move(ready)); });
@@ -101,7 +98,7 @@ class McpTool final : public Tool {
     answered_ = true;
   }
 
-  void list_page(const std::string& cursor, std::shared_ptr<Listing> listing) {
+  void list_page(const std::string& cursor, const std::shared_ptr<Listing>& listing) {
     Value params = cursor.empty() ? Value() : Value::object({{"cursor", Value::string(cursor)}});
     connection_->request("tools/list", params, [this, listing](Result<Value> page, std::size_t) {
       if (!page) return listing->on_functions(std::unexpected(page.error()));
@@ -170,7 +167,6 @@ class McpTool final : public Tool {
     }
   }
 
-  OpenCalls calls_;
   boost::asio::steady_timer backoff_timer_;
   ChildOptions program_;
   std::string label_;

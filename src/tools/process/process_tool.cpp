@@ -9,8 +9,8 @@
 
 #include "base/log.h"
 #include "data/json.h"
+#include "tools/basic_tool.h"
 #include "tools/child.h"
-#include "tools/open_call.h"
 #include "tools/process/line_splitter.h"
 #include "tools/text.h"
 
@@ -203,33 +203,20 @@ class ProcessRun : public std::enable_shared_from_this<ProcessRun> {
   bool lines_taken_ = false;
 };
 
-class ProcessTool final : public Tool {
+class ProcessTool final : public ClosedTool {
  public:
   ProcessTool(const ToolSettings& settings, ChildOptions program, OutputForm form)
-      : calls_(settings.environment),
-        functions_(functions_of_kind("process", settings.values)),
-        program_(std::move(program)),
-        form_(form) {}
+      : ClosedTool("process", settings), program_(std::move(program)), form_(form) {}
 
   ~ProcessTool() override {
-    calls_.drop_all();
+    calls().drop_all();
     for (auto& weak : runs_) {
       if (auto run = weak.lock()) run->abandon();
     }
   }
 
-  void discover(std::function<void(Result<std::vector<FunctionSpec>>)> on_functions) override {
-    calls_.post([this, on_functions = std::move(on_functions)] { on_functions(functions_); });
-  }
-  CallId call(ToolCall call, ToolCallbacks callbacks) override {
-    return calls_.begin(std::move(call), std::move(callbacks),
-                        [this](const OpenCallPtr& open) { start(open); });
-  }
-  void cancel(CallId id) override { calls_.cancel(id); }
-  void resume(CallId id) override { calls_.resume(id); }
-
  private:
-  void start(const OpenCallPtr& open) {
+  void start(const OpenCallPtr& open) override {
     const ToolCall& request = open->request();
     ChildOptions program = program_;
     if (request.function != "run") {
@@ -251,18 +238,16 @@ class ProcessTool final : public Tool {
     if (!request.idempotency_key.empty()) {
       program.environment.emplace_back("SLUICE_KEY", request.idempotency_key);
     }
-    auto child = Child::start(calls_.environment().io, program);
+    auto child = Child::start(calls().environment().io, program);
     if (!child) return open->fail(child.error());
     open->leave();
     std::erase_if(runs_, [](const auto& weak) { return weak.expired(); });
     auto run = std::make_shared<ProcessRun>(open, std::move(*child), form_, program_.argv[0],
-                                            calls_.environment().io);
+                                            calls().environment().io);
     runs_.push_back(run);
     run->start(input);
   }
 
-  OpenCalls calls_;
-  std::vector<FunctionSpec> functions_;
   ChildOptions program_;
   OutputForm form_;
   std::vector<std::weak_ptr<ProcessRun>> runs_;

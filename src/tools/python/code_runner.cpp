@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "base/log.h"
+#include "tools/basic_tool.h"
 #include "tools/isolation.h"
-#include "tools/open_call.h"
 #include "tools/python/python_pool.h"
 #include "tools/tool.h"
 
@@ -45,28 +45,25 @@ PythonPool::Options pool_options(const CodeRunnerOptions& options,
   return {code_worker(options, environment, isolated), workers, "code"};
 }
 
-class CodeRunner final : public Tool {
+class CodeRunner final : public BasicTool {
  public:
   CodeRunner(const CodeRunnerOptions& options, const ToolEnvironment& environment)
-      : calls_(environment), pool_(environment.io, pool_options(options, environment)) {}
+      : BasicTool(environment), pool_(environment.io, pool_options(options, environment)) {}
 
-  ~CodeRunner() override { calls_.drop_all(); }
+  ~CodeRunner() override { calls().drop_all(); }
 
   void discover(std::function<void(Result<std::vector<FunctionSpec>>)> on_functions) override {
-    calls_.post([on_functions = std::move(on_functions)] {
+    calls().post([on_functions = std::move(on_functions)] {
       on_functions(std::vector<FunctionSpec>{});  // every code text is a function of its own
     });
   }
-  CallId call(ToolCall call, ToolCallbacks callbacks) override {
-    return calls_.begin(std::move(call), std::move(callbacks), [this](const OpenCallPtr& open) {
-      open->set_label("the code");
-      pool_.call(open, unit_of(open->request().function), std::string(kEntryFunction));
-    });
-  }
-  void cancel(CallId id) override { calls_.cancel(id); }
-  void resume(CallId id) override { calls_.resume(id); }
 
  private:
+  void start(const OpenCallPtr& open) override {
+    open->set_label("the code");
+    pool_.call(open, unit_of(open->request().function), std::string(kEntryFunction));
+  }
+
   std::shared_ptr<const PythonUnit> unit_of(const std::string& text) {
     auto& unit = units_[text];
     if (!unit) {
@@ -75,7 +72,6 @@ class CodeRunner final : public Tool {
     return unit;
   }
 
-  OpenCalls calls_;
   PythonPool pool_;
   std::unordered_map<std::string, std::shared_ptr<const PythonUnit>> units_;
 };

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "base/ids.h"
-#include "tools/open_call.h"
+#include "tools/basic_tool.h"
 #include "tools/python/python_pool.h"
 
 namespace sluice {
@@ -29,10 +29,10 @@ PythonPool::Options pool_options(const ToolSettings& settings) {
   // With concurrency: 1 there is one process, and what its modules keep is seen by every call.
   const Value* concurrency = settings.values.find("concurrency");
   std::uint32_t cores = std::max(1u, std::thread::hardware_concurrency());
-  options.max_workers =
-      concurrency != nullptr && concurrency->is_int() && concurrency->as_int() > 0
-          ? static_cast<std::uint32_t>(std::min<std::int64_t>(concurrency->as_int(), cores * 4))
-          : cores;
+  options.max_workers = concurrency != nullptr && concurrency->is_int() && concurrency->as_int() > 0
+                            ? static_cast<std::uint32_t>(std::min<std::int64_t>(
+                                  concurrency->as_int(), std::int64_t{cores} * 4))
+                            : cores;
   return options;
 }
 
@@ -58,37 +58,34 @@ FunctionSpec spec_of(const Value& described) {
   return spec;
 }
 
-class PythonTool final : public Tool {
+class PythonTool final : public BasicTool {
  public:
   PythonTool(const ToolSettings& settings, PythonUnit unit)
-      : calls_(settings.environment),
+      : BasicTool(settings.environment),
         pool_(settings.environment.io, pool_options(settings)),
         unit_(std::make_shared<PythonUnit>(std::move(unit))),
         only_(setting_text(settings.values, "function")) {}
 
-  ~PythonTool() override { calls_.drop_all(); }
+  ~PythonTool() override { calls().drop_all(); }
 
   void discover(std::function<void(Result<std::vector<FunctionSpec>>)> on_functions) override {
-    calls_.post([this, on_functions = std::move(on_functions)] {
+    calls().post([this, on_functions = std::move(on_functions)] {
       pool_.list(unit_, [this, on_functions](Result<Value> listed) {
         on_functions(listed ? specs_of(*listed) : std::unexpected(listed.error()));
       });
     });
   }
-  CallId call(ToolCall call, ToolCallbacks callbacks) override {
-    return calls_.begin(std::move(call), std::move(callbacks), [this](const OpenCallPtr& open) {
-      const std::string& function = open->request().function;
-      if (function.starts_with('_') || (!only_.empty() && function != only_)) {
-        return open->fail(Error(ErrorCode::kToolUnknown,
-                                fmt::format("{} is not offered by this tool", function)));
-      }
-      pool_.call(open, unit_, function);
-    });
-  }
-  void cancel(CallId id) override { calls_.cancel(id); }
-  void resume(CallId id) override { calls_.resume(id); }
 
  private:
+  void start(const OpenCallPtr& open) override {
+    const std::string& function = open->request().function;
+    if (function.starts_with('_') || (!only_.empty() && function != only_)) {
+      return open->fail(
+          Error(ErrorCode::kToolUnknown, fmt::format("{} is not offered by this tool", function)));
+    }
+    pool_.call(open, unit_, function);
+  }
+
   Result<std::vector<FunctionSpec>> specs_of(const Value& listed) const {
     std::vector<FunctionSpec> specs;
     std::vector<std::string> names;
@@ -106,7 +103,6 @@ class PythonTool final : public Tool {
     return specs;
   }
 
-  OpenCalls calls_;
   PythonPool pool_;
   std::shared_ptr<const PythonUnit> unit_;
   std::string only_;

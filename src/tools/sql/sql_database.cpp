@@ -245,10 +245,9 @@ Result<Value> SqlDatabase::exec(const SqlRequest& request) {
   auto result = exec_statements(request);
   bool was_interrupted = interrupted_.exchange(false);
   if (result && !was_interrupted) {
-    if (auto released = run_plain("RELEASE sluice_exec"); released)
-      return result;
-    else
-      result = std::unexpected(released.error());
+    auto released = run_plain("RELEASE sluice_exec");
+    if (released) return result;
+    result = std::unexpected(released.error());
   }
   sqlite3_exec(handle_, "ROLLBACK TO sluice_exec; RELEASE sluice_exec", nullptr, nullptr, nullptr);
   if (was_interrupted) return std::unexpected(interrupted());

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <utility>
 
-#include "tools/open_call.h"
+#include "tools/basic_tool.h"
 #include "tools/sql/sql_database.h"
 
 namespace sluice {
@@ -23,17 +23,15 @@ struct SqlSession {
   bool closed = false;
 };
 
-class SqlTool final : public Tool {
+class SqlTool final : public ClosedTool {
  public:
   SqlTool(const ToolSettings& settings, std::unique_ptr<SqlDatabase> database)
-      : calls_(settings.environment),
-        functions_(functions_of_kind("sql", settings.values)),
-        session_(std::make_shared<SqlSession>()) {
+      : ClosedTool("sql", settings), session_(std::make_shared<SqlSession>()) {
     session_->database = std::move(database);
   }
 
   ~SqlTool() override {
-    calls_.drop_all();
+    calls().drop_all();
     // The file must be let go when this returns: another tool may open it next.
     std::unique_lock lock(session_->mutex);
     session_->closed = true;
@@ -42,19 +40,12 @@ class SqlTool final : public Tool {
     session_->database.reset();
   }
 
-  void discover(std::function<void(Result<std::vector<FunctionSpec>>)> on_functions) override {
-    calls_.post([this, on_functions = std::move(on_functions)] { on_functions(functions_); });
-  }
-  CallId call(ToolCall call, ToolCallbacks callbacks) override {
-    return calls_.begin(std::move(call), std::move(callbacks), [this](const OpenCallPtr& open) {
-      waiting_.push_back(open);
-      next();
-    });
-  }
-  void cancel(CallId id) override { calls_.cancel(id); }
-  void resume(CallId id) override { calls_.resume(id); }
-
  private:
+  void start(const OpenCallPtr& open) override {
+    waiting_.push_back(open);
+    next();
+  }
+
   static SqlRequest request_of(const ToolCall& call) {
     SqlRequest request;
     const Value* sql = call.args.find("sql");
@@ -87,7 +78,7 @@ class SqlTool final : public Tool {
     // Ends the call once the statement has really stopped.
     open->on_stop([session = session_] { session->database->interrupt(); });
     boost::asio::post(
-        calls_.environment().blocking, [this, session = session_, open, post = calls_.poster()] {
+        calls().environment().blocking, [this, session = session_, open, post = calls().poster()] {
           {
             std::lock_guard lock(session->mutex);
             if (session->closed) return;
@@ -113,8 +104,6 @@ class SqlTool final : public Tool {
     next();
   }
 
-  OpenCalls calls_;
-  std::vector<FunctionSpec> functions_;
   std::shared_ptr<SqlSession> session_;
   std::deque<OpenCallPtr> waiting_;
   bool running_ = false;

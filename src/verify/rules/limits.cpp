@@ -9,6 +9,7 @@ namespace {
 
 void names_exist(const Limits& limits, const VerifyContext& context, Diagnostics& out) {
   std::vector<std::string_view> tools;
+  tools.reserve(context.plan.tools.size());
   for (const NamedSettings& tool : context.plan.tools) tools.push_back(tool.id);
   for (const std::string& name : limits.tools) {
     std::string_view tool = std::string_view(name).substr(0, name.find('.'));

@@ -6,6 +6,7 @@
 #include "fmt/format.h"
 #include "plan/model_spec.h"
 #include "plan/names.h"
+#include "plan/related_call.h"
 #include "verify/rules.h"
 
 namespace sluice {
@@ -157,15 +158,13 @@ class SettingsCheck {
 
   void expressions(const Value& value, const std::string& pointer) {
     if (value.is_string()) {
-      auto resolver = [](std::string_view root, std::span<const std::string>, bool) {
-        NameClaim claim;
-        if (root == "call" || root == "key" || root == "output") return claim;
-        claim.error = ErrorCode::kExprName;
-        claim.message = fmt::format("no name {}; here are call, key and output", root);
-        return claim;
-      };
-      auto compiled = Expr::compile(value.as_string(), resolver);
-      if (compiled) return;
+      auto compiled = Expr::compile(value.as_string(), helper_call_names());
+      if (compiled) {
+        for (const ExprError& error : compiled->type_errors()) {
+          out_.error(ErrorCode::kTypeMismatch, position(pointer), error.message);
+        }
+        return;
+      }
       for (const ExprError& error : compiled.error()) {
         out_.error(error.code, position(pointer), error.message);
       }

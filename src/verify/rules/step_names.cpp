@@ -10,6 +10,7 @@ namespace sluice {
 
 void rule_step_names(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out) {
   std::vector<std::string_view> ids;
+  ids.reserve(context.plan.steps.size());
   for (const Step& step : context.plan.steps) ids.push_back(step.id);
   auto known = [&](std::string_view id, SourcePos pos) {
     if (facts.index_of(id) != kNoIndex) return true;

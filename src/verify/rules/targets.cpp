@@ -120,6 +120,7 @@ void rule_targets(const VerifyContext& context, const PlanFacts&, Diagnostics& o
         break;
       case OperatorKind::kCode:
       case OperatorKind::kValue:
+      case OperatorKind::kWait:
         break;
     }
   }

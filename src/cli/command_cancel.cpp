@@ -1,0 +1,103 @@
+// sluice cancel: a run ends without going on. Its own process is told; where it has none any more,
+// this one takes it up for that.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cli/command.h"
+#include "cli/exit_code.h"
+#include "cli/journal_options.h"
+#include "cli/run_end.h"
+#include "cli/run_options.h"
+#include "cli/run_watcher.h"
+#include "host/run_messages.h"
+#include "host/run_service.h"
+
+namespace sluice::cli {
+namespace {
+
+struct CancelArguments {
+  std::string run;
+  std::string reason;
+  JournalOptions journal;
+  OutputOptions output;
+};
+
+constexpr std::string_view kFooter =
+    "Examples:\n"
+    "  sluice cancel last\n"
+    "  sluice cancel 01kd3 \"wrong month\"\n"
+    "\n"
+    "A cancelled run never goes on. Where its plan says `undo: true`, what its finished tasks did "
+    "is\n"
+    "undone first, the last one first. To stop a run and go on later, interrupt it instead "
+    "(Ctrl-C).\n";
+
+int tell(Journal& journal, const JournaledRun& run, const std::string& reason) {
+  auto sent = send_message(journal, run.run_id, CancelMessage{reason});
+  if (!sent) {
+    print_error(sent.error());
+    return exit_code_of(sent.error());
+  }
+  write_err(fmt::format("told {}: it cancels run {}\n", run.owner, run.run_id));
+  return kGood;
+}
+
+// What was asked for was done, unless something could not be undone.
+int exit_code_of_cancel(const RunReport& report) {
+  for (const Error& error : report.outcome.errors) {
+    if (error.code() == ErrorCode::kUndoFailed) return kRunFailed;
+  }
+  return kGood;
+}
+
+int take_up(Journal& journal, const JournaledRun& run, const CancelArguments& arguments) {
+  RunSettings settings = settings_of({}, ".");
+  settings.handle_signals = true;
+  settings.journal = &journal;
+  ResumeRequest request;
+  request.run_id = run.run_id;
+  request.cancel = arguments.reason;
+  const Terminal terminal = terminal_of(2);
+  RunWatcher watcher(arguments.output, terminal);
+  auto report = resume_run(request, settings, watcher);
+  watcher.finish();
+  // Somebody was quicker: that process is told.
+  if (!report && report.error().error && report.error().error->code() == ErrorCode::kRunBusy) {
+    auto now = journal.find_run(run.run_id);
+    if (now && !now->owner.empty()) return tell(journal, *now, arguments.reason);
+  }
+  SourceLines sources;
+  const int status =
+      finish_run(report, arguments.output, {"", {}, terminal, journal_argument(arguments.journal)},
+                 sources, watcher);
+  const bool cancelled = report && report->outcome.status == RunStatus::kCancelled;
+  return cancelled ? exit_code_of_cancel(*report) : status;
+}
+
+int cancel_command(const CancelArguments& arguments) {
+  auto journal = require_journal(arguments.journal);
+  if (!journal) return journal.error();
+  auto run = require_run(**journal, arguments.run);
+  if (!run) return run.error();
+  if (run->state == JournaledRunState::kEnded) {
+    print_error(Error(ErrorCode::kRunEnded,
+                      fmt::format("run {} has ended ({})", run->run_id, run->card.status)));
+    return kUsageWrong;
+  }
+  if (!run->owner.empty()) return tell(**journal, *run, arguments.reason);
+  return take_up(**journal, *run, arguments);
+}
+
+}  // namespace
+
+void add_cancel(CLI::App& app, int& status) {
+  auto arguments = std::make_shared<CancelArguments>();
+  app.add_option("RUN", arguments->run, "The run: its id, a beginning of it, or last")->required();
+  app.add_option("REASON", arguments->reason, "Why, for whoever looks at the run later");
+  add_journal_option(app, arguments->journal);
+  app.footer(std::string(kFooter));
+  app.callback([arguments, &status] { status = cancel_command(*arguments); });
+}
+
+}  // namespace sluice::cli

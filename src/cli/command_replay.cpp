@@ -1,0 +1,104 @@
+// sluice replay: every decision of a run once more, from its journal; the first that differs.
+#include <fmt/format.h>
+
+#include <memory>
+#include <set>
+
+#include "cli/command.h"
+#include "cli/exit_code.h"
+#include "cli/journal_options.h"
+#include "cli/messages.h"
+#include "cli/numbers_text.h"
+#include "data/json.h"
+#include "host/past_run.h"
+
+namespace sluice::cli {
+namespace {
+
+struct ReplayArguments {
+  std::string run;
+  bool json = false;
+  JournalOptions journal;
+};
+
+constexpr std::string_view kFooter =
+    "Examples:\n"
+    "  sluice replay last\n"
+    "\n"
+    "Nothing is called: what came from outside is taken from the journal, all else is worked out "
+    "again\n"
+    "and compared. A difference under the same version of sluice is a bug of ours.\n";
+
+// Versions other than this one that had the run.
+std::set<std::string> other_programs(const PastRun& run) {
+  std::set<std::string> others;
+  for (const RunSegment& segment : run.segments()) {
+    if (segment.program != SLUICE_VERSION) others.insert(segment.program);
+  }
+  return others;
+}
+
+std::string replay_text(PastRun& run) {
+  const auto& difference = run.recovery().difference();
+  if (!difference) {
+    return fmt::format("run {}: {} events, every decision the same\n", run.journaled().run_id,
+                       count_text(run.recovery().events()));
+  }
+  return fmt::format("run {} differs before record {}\n  was: {}\n  now: {}\n",
+                     run.journaled().run_id, difference->seq, harmless(difference->was),
+                     harmless(difference->now));
+}
+
+std::string replay_json(PastRun& run) {
+  auto text = [](const std::string& bytes) { return Value::from_utf8(bytes).value_or(Value()); };
+  const auto& difference = run.recovery().difference();
+  std::vector<Value::Member> members{
+      {"run", text(run.journaled().run_id)},
+      {"events", Value::integer(static_cast<std::int64_t>(run.recovery().events()))},
+      {"same", Value::boolean(!difference)}};
+  if (difference) {
+    members.emplace_back("record", Value::integer(static_cast<std::int64_t>(difference->seq)));
+    members.emplace_back("was", text(difference->was));
+    members.emplace_back("now", text(difference->now));
+  }
+  return to_json(Value::object(std::move(members))) + "\n";
+}
+
+int replay_command(const ReplayArguments& arguments) {
+  auto journal = require_journal(arguments.journal);
+  if (!journal) return journal.error();
+  auto found = require_run(**journal, arguments.run);
+  if (!found) return found.error();
+  PastRunOptions options;
+  options.check = true;
+  auto run = PastRun::read(**journal, found->run_id, options);
+  if (!run) {
+    print_error(run.error());
+    return exit_code_of(run.error());
+  }
+  const std::string text = arguments.json ? replay_json(**run) : replay_text(**run);
+  if (auto written = write_out((*run)->redactor().clean(text)); !written) {
+    print_error(written.error());
+    return kRunFailed;
+  }
+  for (const std::string& other : other_programs(**run)) {
+    write_err(
+        fmt::format("note: sluice {} had the run, this is {}: another version may decide "
+                    "otherwise\n",
+                    other, SLUICE_VERSION));
+  }
+  return (*run)->recovery().difference() ? kRunFailed : kGood;
+}
+
+}  // namespace
+
+void add_replay(CLI::App& app, int& status) {
+  auto arguments = std::make_shared<ReplayArguments>();
+  app.add_option("RUN", arguments->run, "The run: its id, a beginning of it, or last")->required();
+  app.add_flag("--json", arguments->json, "As one JSON object");
+  add_journal_option(app, arguments->journal);
+  app.footer(std::string(kFooter));
+  app.callback([arguments, &status] { status = replay_command(*arguments); });
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,24 @@
+// What an AsioHost and its parts work with. Pure data.
+#pragma once
+
+#include <string>
+
+#include "base/clock.h"
+#include "host/resources.h"
+#include "host/result_cache.h"
+#include "runtime/value_store.h"
+#include "tools/tool.h"
+
+namespace sluice {
+
+// All outlive the host.
+struct HostServices {
+  Resources& resources;
+  Tool& code;  // runs code steps
+  ResultCache& cache;
+  ValueStore& values;
+  const Clock& clock;
+  std::string run_id;
+};
+
+}  // namespace sluice

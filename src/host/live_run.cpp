@@ -1,0 +1,434 @@
+#include "host/live_run.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <future>
+#include <utility>
+
+#include "base/random.h"
+#include "host/journal_place.h"
+#include "plan/lower.h"
+#include "plan/parse.h"
+#include "plan/physical_codec.h"
+#include "verify/verify.h"
+
+namespace sluice {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr int kInterruptedStatus = 130;
+constexpr std::size_t kBlockingThreads = 8;
+constexpr std::chrono::milliseconds kInboxEvery{200};
+
+bool has_code(const Plan& plan) {
+  for (const Step& step : plan.steps) {
+    const bool may_produce_code =
+        step.limits &&
+        std::ranges::find(step.limits->operators, "code") != step.limits->operators.end();
+    if (step.op == OperatorKind::kCode || may_produce_code) return true;
+  }
+  return std::ranges::any_of(plan.plans, [](const auto& inner) {
+    return inner.second != nullptr && has_code(*inner.second);
+  });
+}
+
+// What people call the plan: its file without the folders around it.
+std::string plan_name(const PlanTexts& texts) {
+  if (texts.empty()) return "";
+  const std::string name = std::filesystem::path(texts.front().first).filename();
+  return name.empty() ? texts.front().first : name;
+}
+
+// Durable on return: whatever else is said of the run stands behind its header.
+Result<void> write_header(Journal& journal, const RunLease& lease, const RunHeader& header) {
+  JournalBatch batch;
+  batch.records.push_back(encode_record({0, header}));
+  auto durable = std::make_shared<std::promise<Result<JournalSeq>>>();
+  auto done = durable->get_future();
+  auto appended = journal.append(lease, std::move(batch), [durable](Result<JournalSeq> seq) {
+    durable->set_value(std::move(seq));
+  });
+  if (!appended) return std::unexpected(appended.error());
+  if (auto seq = done.get(); !seq) return std::unexpected(seq.error());
+  return {};
+}
+
+}  // namespace
+
+LiveRun::LiveRun(std::string run_id, const RunRequest* request, const TakenRun* taken,
+                 const RunSettings& settings, RunObserver& observer, TempDir& temp)
+    : request_(request),
+      taken_(taken),
+      settings_(settings),
+      observer_(observer),
+      temp_(temp),
+      pool_(kBlockingThreads),
+      environment_(make_environment()),
+      resources_({settings.models, settings.threads}, environment_),
+      cache_(settings.cache_dir / "results.sqlite", system_clock()),
+      values_(spill_options()),
+      signals_(io_),
+      ticker_(io_),
+      inbox_timer_(io_),
+      seed_(system_seed()) {
+  report_.run_id = std::move(run_id);
+  report_.plan_files = plan()->files;
+}
+
+// The observer outlives the secrets' keeper.
+LiveRun::~LiveRun() { observer_.use_redactor(nullptr); }
+
+void LiveRun::on_trace(const TraceEvent& event) {
+  if (event.kind == TraceKind::kRunStarted || event.kind == TraceKind::kRecovered) {
+    life_began_ = system_clock().steady_ns() - event.at;
+  }
+  summary_.on_trace(event);
+  observer_.on_trace(event);
+}
+
+void LiveRun::restored(std::string_view folded) {
+  summary_.restored(folded);
+  observer_.restored(folded);
+}
+
+ToolEnvironment LiveRun::make_environment() {
+  ToolEnvironment environment;
+  environment.io = io_.get_executor();
+  environment.blocking = pool_.get_executor();
+  environment.work_dir = settings_.work_dir;
+  environment.temp_dir = temp_.path();
+  environment.clock = &system_clock();
+  return environment;
+}
+
+SpillOptions LiveRun::spill_options() {
+  SpillOptions options;
+  options.memory_bytes = settings_.memory_bytes;
+  options.directory = temp_.path();
+  if (settings_.journal != nullptr) {
+    options.fetch = [journal = settings_.journal](const Hash256& hash) {
+      return journal->content(hash);
+    };
+  }
+  return options;
+}
+
+std::expected<RunReport, RunRefused> LiveRun::run() {
+  observer_.use_redactor(&resources_.redactor());
+  if (has_code(*plan())) check_isolation();
+  code_ = open_code_runner({.workers = settings_.threads}, environment_);
+  if (auto opened = resources_.open_tools(plan()); !opened) {
+    return std::unexpected(RunRefused{{}, opened.error()});
+  }
+  if (settings_.handle_signals) watch_signals();
+  open_all();
+  io_.run();
+  close();
+  if (refused_) return std::unexpected(std::move(*refused_));
+  report_.summary = summary_.summary();
+  report_.memory = values_.stats();
+  return std::move(report_);
+}
+
+void LiveRun::check_isolation() {
+  IsolationState state = probe_isolation();
+  environment_.isolate_code = state.isolated;
+  if (!state.isolated) {
+    observer_.on_notice(fmt::format("code steps run without isolation: {}", state.reason));
+  }
+}
+
+// Loading a model takes seconds and asking tool servers too: both at once, signals alive. A run
+// that is only to be cancelled asks no model.
+void LiveRun::open_all() {
+  opening_ = 2;
+  if (to_cancel()) {
+    opening_ = 1;
+  } else {
+    asio::post(pool_, [this] {
+      auto opened = resources_.open_models();
+      asio::post(io_, [this, opened = std::move(opened)] { one_opened(opened); });
+    });
+  }
+  resources_.discover([this](Result<void> found) {
+    asio::post(io_, [this, found = std::move(found)] { one_opened(found); });
+  });
+}
+
+void LiveRun::one_opened(const Result<void>& result) {
+  if (!result && !refused_) refused_ = RunRefused{{}, result.error()};
+  if (--opening_ > 0) return;
+  if (refused_) return stop();
+  if (interrupts_ > 0) {
+    report_.outcome.status = RunStatus::kInterrupted;
+    report_.ended = taken_ == nullptr;
+    report_.journaled = taken_ != nullptr;
+    return stop();
+  }
+  start();
+}
+
+void LiveRun::start() {
+  std::vector<ModelInfo> models;
+  for (const auto& entry : resources_.models()) {
+    if (entry->instance) models.push_back(entry->instance->info());
+  }
+  observer_.on_opened(models);
+  const PlanScope& scope = *resources_.scope(plan().get());
+  if (taken_ != nullptr) {
+    take_up(scope);
+  } else {
+    start_new(scope);
+  }
+}
+
+void LiveRun::start_new(const PlanScope& scope) {
+  // Static checks came before; now the functions of tool servers are known too.
+  Diagnostics findings;
+  verify_plan({*request_->plan, scope}, findings);
+  if (findings.has_errors()) return refuse({std::move(findings), std::nullopt});
+  auto plan = lower_plan(request_->plan, scope);
+  if (!plan) return refuse({{}, plan.error()});
+  make_loop(*plan, scope);
+  if (settings_.journal != nullptr) {
+    auto recorded = create_in_journal(**plan);
+    if (!recorded) return refuse({{}, recorded.error()});
+    loop_->record_in(std::move(*recorded));
+    report_.journaled = true;
+    watch_inbox();
+  }
+  if (request_->forked) loop_->reuse(request_->forked->reuse);
+  observer_.on_started(report_.run_id, report_.journaled);
+  if (settings_.tick_ms > 0) tick();
+  loop_->start({report_.run_id, request_->params, seed_});
+}
+
+// The run is one of the journal's from here on: its header comes first.
+Result<RunJournal> LiveRun::create_in_journal(const PhysicalPlan& plan) {
+  RunHeader header;
+  header.run_id = report_.run_id;
+  header.program = SLUICE_VERSION;
+  header.files = request_->texts;
+  if (header.files.empty())
+    header.files.emplace_back("plan.json", print_plan_json(*request_->plan));
+  header.physical = encode_physical(plan);
+  header.settings = encode_surroundings(surroundings());
+  header.wall_ns = system_clock().wall_ns();
+  if (request_->forked) {
+    header.forked_from = request_->forked->run_id;
+    header.fork_step = request_->forked->step;
+  }
+  RunCard card;
+  card.plan = plan_name(header.files);
+  card.status = "running";
+  card.forked_from = header.forked_from;
+  card.started_ns = card.updated_ns = header.wall_ns;
+  Journal& journal = *settings_.journal;
+  auto lease = journal.create_run(report_.run_id, card);
+  if (!lease) return std::unexpected(lease.error());
+  if (auto written = write_header(journal, *lease, header); !written) {
+    (void)journal.close_run(*lease, card, JournaledRunState::kOpen);
+    (void)journal.delete_run(report_.run_id);
+    return std::unexpected(written.error());
+  }
+  return RunJournal{journal, *lease, std::move(header), process_owner(), std::move(card)};
+}
+
+RunSurroundings LiveRun::surroundings() const {
+  RunSurroundings now;
+  now.work_dir = settings_.work_dir.string();
+  now.isolated_code = environment_.isolate_code;
+  now.seed = seed_;
+  if (request_ != nullptr && request_->forked) {
+    now.fork_first = request_->forked->first_seq;
+    now.fork_last = request_->forked->last_seq;
+  }
+  for (const auto& entry : resources_.models()) {
+    now.models.push_back({entry->id, entry->identity, entry->what});
+  }
+  const auto& chosen = resources_.default_model();
+  if (chosen) {
+    now.default_model = chosen->embedded
+                            ? std::filesystem::absolute(chosen->file).lexically_normal().string()
+                            : chosen->url;
+    now.default_model_name = chosen->name;
+  }
+  return now;
+}
+
+// False, and refused, when the run cannot go on as it was.
+bool LiveRun::still_fits() {
+  if (to_cancel()) return true;
+  const auto found = changes(taken_->before, surroundings());
+  if (found.empty()) return true;
+  if (taken_->request.accept_changes) {
+    for (const std::string& change : found) observer_.on_notice(change);
+    return true;
+  }
+  refuse({{},
+          Error(ErrorCode::kRunChanged,
+                fmt::format("{}; what is left of the run would not mean the same. Go on all the "
+                            "same with --accept-changes",
+                            fmt::join(found, "; ")))});
+  return false;
+}
+
+void LiveRun::take_up(const PlanScope& scope) {
+  if (!still_fits()) return;
+  make_loop(taken_->plan.physical, scope);
+  RunCard card = taken_->journaled.card;
+  loop_->record_in({*settings_.journal, taken_->lease, taken_->header, process_owner(), card});
+  if (taken_->reuse) loop_->reuse(taken_->reuse);
+  report_.journaled = true;
+  observer_.on_started(report_.run_id, true);
+  if (to_cancel()) host_->hold_calls();
+  auto resumed = loop_->resume();
+  if (!resumed) return refuse({{}, resumed.error()});
+  report_.resumed = *resumed;
+  take_messages();  // what was sent while nobody had the run: before it stops in doubt once more
+  if (!to_cancel()) observer_.on_resumed(*resumed);
+  watch_inbox();
+  if (settings_.tick_ms > 0) tick();
+  if (!to_cancel()) return;
+  loop_->cancel(*taken_->request.cancel);
+  host_->release_calls();
+}
+
+void LiveRun::make_loop(const PhysicalPlanPtr& plan, const PlanScope& scope) {
+  host_ = std::make_unique<AsioHost>(
+      io_, HostServices{resources_, *code_, cache_, values_, system_clock(), report_.run_id});
+  host_->add_plan(plan, scope);
+  loop_ = std::make_unique<RunLoop>(plan, *host_, values_, this,
+                                    [this](RunOutcome outcome) { ended(std::move(outcome)); });
+  host_->set_inbox(loop_.get());
+}
+
+void LiveRun::refuse(RunRefused why) {
+  refused_ = std::move(why);
+  stop();
+}
+
+void LiveRun::ended(RunOutcome outcome) {
+  auto result = values_.load(outcome.result);
+  if (result) {
+    outcome.result = std::move(*result);
+  } else {
+    outcome.status = RunStatus::kFailed;
+    outcome.errors.push_back(result.error());
+  }
+  report_.ended =
+      outcome.status != RunStatus::kInterrupted && outcome.status != RunStatus::kInDoubt;
+  if (!report_.ended) {
+    report_.doubts = loop_->state().doubts();
+    report_.waits = loop_->state().waits();
+    for (RunState::Waiting& wait : report_.waits) wait.step = nullptr;
+  }
+  report_.outcome = std::move(outcome);
+  report_.engines = engine_totals();
+  stop();
+}
+
+// The loop may be deep in its own call: leave it first.
+void LiveRun::stop() {
+  stopping_ = true;
+  asio::post(io_, [this] { io_.stop(); });
+}
+
+void LiveRun::close() {
+  boost::system::error_code ignored;
+  signals_.cancel(ignored);
+  signals_.clear(ignored);
+  if (!cache_.problem().empty()) observer_.on_notice(cache_.problem());
+  loop_.reset();
+  host_.reset();
+  for (const auto& entry : resources_.models()) {
+    if (entry->instance) entry->instance->release(report_.run_id);
+  }
+  pool_.join();
+}
+
+EngineStats LiveRun::engine_totals() const {
+  EngineStats sum;
+  for (const auto& entry : resources_.models()) {
+    auto stats = entry->instance ? engine_stats(*entry->instance) : std::nullopt;
+    if (!stats) continue;
+    sum.prefill_tokens += stats->prefill_tokens;
+    sum.shared_tokens += stats->shared_tokens;
+    sum.decode_tokens += stats->decode_tokens;
+    sum.batches += stats->batches;
+    sum.running += stats->running;
+    sum.waiting += stats->waiting;
+  }
+  return sum;
+}
+
+void LiveRun::tick() {
+  ticker_.expires_after(std::chrono::milliseconds(settings_.tick_ms));
+  ticker_.async_wait([this](boost::system::error_code cancelled) {
+    if (cancelled) return;
+    observer_.on_tick(summary_.summary(), engine_totals(),
+                      system_clock().steady_ns() - life_began_);
+    tick();
+  });
+}
+
+void LiveRun::watch_inbox() {
+  inbox_timer_.expires_after(kInboxEvery);
+  inbox_timer_.async_wait([this](boost::system::error_code cancelled) {
+    if (!cancelled && !stopping_) look_into_inbox();
+  });
+}
+
+// The store may be busy with a commit: the run's thread does not wait for it.
+void LiveRun::look_into_inbox() {
+  asio::post(pool_, [this, after = loop_->last_message()] {
+    auto messages = settings_.journal->inbox(report_.run_id, after);
+    asio::post(io_, [this, messages = std::move(messages)] {
+      if (stopping_) return;
+      // What cannot be read now can be read later; the journal itself tells the loop of its
+      // trouble.
+      if (messages) {
+        for (const InboxMessage& message : *messages) loop_->take(message);
+      }
+      watch_inbox();
+    });
+  });
+}
+
+void LiveRun::take_messages() {
+  auto messages = settings_.journal->inbox(report_.run_id, loop_->last_message());
+  if (!messages) return;
+  for (const InboxMessage& message : *messages) loop_->take(message);
+}
+
+void LiveRun::watch_signals() {
+  boost::system::error_code ignored;
+  signals_.add(SIGINT, ignored);
+  signals_.add(SIGTERM, ignored);
+  await_signal();
+}
+
+void LiveRun::await_signal() {
+  signals_.async_wait([this](boost::system::error_code cancelled, int) {
+    if (cancelled) return;
+    ++interrupts_;
+    const bool opening = loop_ == nullptr;
+    // What cannot be told to stop is left behind.
+    if (interrupts_ > (opening ? 1 : 2)) {
+      temp_.remove();
+      std::_Exit(kInterruptedStatus);
+    }
+    observer_.on_interrupt(interrupts_);
+    if (!opening) loop_->interrupt();
+    await_signal();
+  });
+}
+
+}  // namespace sluice

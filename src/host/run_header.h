@@ -1,0 +1,54 @@
+// What a run is, as its journal's first record keeps it: the texts of its plan, the plan as it
+// runs, and with which models, folder and isolation it began. And back: the same run for a later
+// process. Pure; any thread.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "host/model_choice.h"
+#include "plan/physical.h"
+#include "runtime/record.h"
+
+namespace sluice {
+
+// Name and text; the first is the plan's own, the others by the names that it has for them.
+using PlanTexts = std::vector<std::pair<std::string, std::string>>;
+
+// A model as a run began with it.
+struct RunModel {
+  std::string id;
+  std::string identity;  // file hash, or address and name; "" when it could not be opened
+  std::string what;      // for people: its file or address
+};
+
+// RunHeader::settings, typed.
+struct RunSurroundings {
+  std::string work_dir;
+  // What stood for the model `default`, where the plan does not say: as --model takes it; or "".
+  std::string default_model;
+  std::string default_model_name;
+  std::vector<RunModel> models;  // in the order of the plans' steps
+  bool isolated_code = true;
+  std::uint64_t seed = 0;
+  // Of a fork: which records of the other run it knows. What that one did later changes nothing.
+  JournalSeq fork_first = 0;
+  JournalSeq fork_last = 0;
+};
+Value encode_surroundings(const RunSurroundings& surroundings);
+Result<RunSurroundings> decode_surroundings(const Value& settings);  // kJournalDamaged
+
+// The recorded plan with its sub-plans, and its physical form. kJournalDamaged; kRunChanged when
+// this program cannot read it any more.
+struct RecordedPlan {
+  PlanPtr plan;
+  PhysicalPlanPtr physical;
+};
+Result<RecordedPlan> read_recorded_plan(const RunHeader& header);
+
+// What differs, one sentence a difference; empty when the run can go on as it was.
+std::vector<std::string> changes(const RunSurroundings& before, const RunSurroundings& now);
+
+}  // namespace sluice
