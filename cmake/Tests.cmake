@@ -69,6 +69,11 @@ foreach(folder IN LISTS folders)
   endif()
 endforeach()
 
+# 10,000 seeds and every operation of the disk take minutes.
+if(TARGET test_sim)
+  set_tests_properties(sim PROPERTIES TIMEOUT 1500)
+endif()
+
 # The checks over our own sources.
 sluice_add_test(tidy ${SLUICE_PYTHON} tests/tidy/test_check_sources.py
                 ${SLUICE_TEST_RESULTS}/tidy.xml)

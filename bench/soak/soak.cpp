@@ -1,6 +1,6 @@
-// The long simulation: SLUICE_SOAK_SEEDS histories (1,000,000) over all cores, with progress and the
-// expected time; with --bugs, the search for the seed that finds each injected bug, whose table goes
-// to the two files named behind it.
+// The long simulation: SLUICE_SOAK_SEEDS histories (1,000,000) over all cores, with progress and
+// the expected time; with --bugs, the search for the seed that finds each injected bug, whose table
+// goes to the two files named behind it.
 
 #include <fmt/format.h>
 
@@ -47,10 +47,12 @@ struct Soak {
 
   void tell(const Scenario& scenario, const WorldReport& report, bool same) {
     ++failed;
-    const std::string text = report.violations.empty() ? describe(scenario)
-                                                       : told_small(scenario, report);
+    const std::string text =
+        report.violations.empty() ? describe(scenario) : told_small(scenario, report);
     std::lock_guard lock(telling);
-    fmt::print("seed {} fails{}\n{}\n", scenario.seed, same ? "" : ": it is not deterministic", text);
+    fmt::print("seed {} fails{}\n{}\n", scenario.seed, same ? "" : ": it is not deterministic",
+               text);
+    std::fflush(stdout);
   }
 };
 
@@ -69,8 +71,8 @@ int soak() {
       if (tick % 25 != 0 || all.done == 0) continue;
       const double rate = static_cast<double>(all.done) / seconds();
       fmt::print(stderr, "soak: {} of {} seeds, {:.0f}/s, {:.0f} s to go, {} failed\n",
-                 all.done.load(), all.seeds, rate,
-                 static_cast<double>(all.seeds - all.done) / rate, all.failed.load());
+                 all.done.load(), all.seeds, rate, static_cast<double>(all.seeds - all.done) / rate,
+                 all.failed.load());
     }
   });
   for (std::jthread& worker : workers) worker.join();
@@ -78,7 +80,8 @@ int soak() {
   teller.join();
   const double took = seconds();
   fmt::print(
-      "sluice {}, commit {}: {} seeds in {:.0f} s on {} threads ({:.0f}/s), {} run twice, {} crashes, "
+      "sluice {}, commit {}: {} seeds in {:.0f} s on {} threads ({:.0f}/s), {} run twice, {} "
+      "crashes, "
       "{} events, {} failed\n",
       SLUICE_VERSION, commit_of_sources(), all.done.load(), took, threads,
       static_cast<double>(all.done) / took, all.twice.load(), all.crashes.load(),
@@ -88,9 +91,12 @@ int soak() {
 
 constexpr const char* kDocument =
     "# Injected bugs\n\n"
-    "Each row is a mistake that can be switched on in the running program (`src/base/failpoints.def`), "
-    "the\nfirst seed whose simulated history notices it, and the check that does. `make test` makes "
-    "every mistake\nagain with its seed; `make soak-bugs` looks for the seeds and writes this page and\n"
+    "Each row is a mistake that can be switched on in the running program "
+    "(`src/base/failpoints.def`), "
+    "the\nfirst seed whose simulated history notices it, and the check that does. `make test` "
+    "makes "
+    "every mistake\nagain with its seed; `make soak-bugs` looks for the seeds and writes this page "
+    "and\n"
     "`tests/sim/injected_bugs.def`. What a seed is, and what the checks are, is in\n"
     "[simulation.md](architecture/simulation.md).\n\n"
     "| mistake | what is wrong | seed | found by |\n|-|-|-|-|\n";
@@ -112,7 +118,8 @@ int bugs(const char* table_path, const char* page_path) {
     if (!found) continue;
     table += fmt::format("SLUICE_INJECTED_BUG({}, {}, \"{}\")\n", info.enumerator, found->seed,
                          found->check);
-    page += fmt::format("| {} | {} | {} | {} |\n", info.name, info.mistake, found->seed, found->check);
+    page +=
+        fmt::format("| {} | {} | {} | {} |\n", info.name, info.mistake, found->seed, found->check);
   }
   if (table_path != nullptr) std::ofstream(table_path) << table;
   if (page_path != nullptr) std::ofstream(page_path) << page;

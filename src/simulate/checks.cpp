@@ -70,14 +70,14 @@ void check_undo(WorldParts& world, const History& history, const RunEndedRecord*
     while (at < expected.size() && expected[at] != call) ++at;
     if (at == expected.size()) {
       const bool known = std::ranges::find(expected, call) != expected.end();
-      return world.violate("undo", known ? "calls are undone out of order"
-                                         : "a call is undone that never finished");
+      return world.violate(
+          "undo", known ? "calls are undone out of order" : "a call is undone that never finished");
     }
   }
   const bool calm = world.scenario.tool_trouble == 0 && !world.tools_were_down;
   if (fails && calm && undone.size() != expected.size()) {
-    world.violate("undo", fmt::format("{} calls are to be undone, {} were", expected.size(),
-                                      undone.size()));
+    world.violate(
+        "undo", fmt::format("{} calls are to be undone, {} were", expected.size(), undone.size()));
   }
 }
 
@@ -94,9 +94,9 @@ void check_end(WorldParts& world, const RunEndedRecord* ended, SimValues& values
   }
   if (!told || ended == nullptr) return;
   if (ended->status != told->outcome.status) {
-    world.violate("end_differs", fmt::format("told {}, journaled {}",
-                                             run_status_name(told->outcome.status),
-                                             run_status_name(ended->status)));
+    world.violate("end_differs",
+                  fmt::format("told {}, journaled {}", run_status_name(told->outcome.status),
+                              run_status_name(ended->status)));
   }
   if (!told->result_read) return;
   Result<Value> result = values.load(ended->result);
@@ -120,9 +120,8 @@ void replay(WorldParts& world, Journal& journal, const Records& records,
   History history;
   history.whole = records.empty() || records.front().first == 1;
   Recovery recovery(world.plan->physical, values, &history, adopt, true);
-  recovery.on_call_end([&](const StartCall& start, const CallEnded& ended) {
-    history.on_call_end(start, ended);
-  });
+  recovery.on_call_end(
+      [&](const StartCall& start, const CallEnded& ended) { history.on_call_end(start, ended); });
   for (const auto& [seq, record] : records) {
     Result<void> taken = recovery.take(seq, record);
     if (taken) continue;
@@ -191,8 +190,8 @@ void check_ledger(WorldParts& world) {
     if (first_time) continue;
     const bool once = deed.effect == Effect::kOnce;
     world.violate(once ? "once_twice" : "idempotent_twice",
-                  fmt::format("{} {} was done twice, by process {} and by process {}", deed.function,
-                              deed.task, before->second->process, deed.process));
+                  fmt::format("{} {} was done twice, by process {} and by process {}",
+                              deed.function, deed.task, before->second->process, deed.process));
   }
 }
 
@@ -240,17 +239,18 @@ void check_outcome(WorldParts& world, const std::optional<Told>& told) {
   const bool calm = world.scenario.tool_trouble == 0 && !world.tools_were_down &&
                     !world.cancel_asked && world.plan->shape.deterministic;
   const bool quiet = world.scenario.crashes.empty() && world.scenario.acts.empty();
-  if (quiet || (!calm && status != RunStatus::kSucceeded) || !world.plan->shape.deterministic) return;
+  if (quiet || (!calm && status != RunStatus::kSucceeded) || !world.plan->shape.deterministic)
+    return;
   const WorldReport& without = undisturbed(world.scenario);
   if (calm && without.status != status) {
-    return world.violate("result_differs", fmt::format("the run ends {}, without trouble {}",
-                                                       run_status_name(status),
-                                                       run_status_name(without.status)));
+    return world.violate("result_differs",
+                         fmt::format("the run ends {}, without trouble {}", run_status_name(status),
+                                     run_status_name(without.status)));
   }
   if (calm && told->result_read && !(without.result == told->outcome.result)) {
-    world.violate("result_differs", fmt::format("the result is {}, without trouble {}",
-                                                preview(told->outcome.result),
-                                                preview(without.result)));
+    world.violate("result_differs",
+                  fmt::format("the result is {}, without trouble {}", preview(told->outcome.result),
+                              preview(without.result)));
   }
 }
 

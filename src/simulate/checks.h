@@ -24,11 +24,11 @@ class History final : public TraceSink {
     bool undo = false;
     bool can_be_undone = false;
   };
-  std::vector<Finished> returned;                        // in the order of completion
+  std::vector<Finished> returned;                          // in the order of completion
   std::set<std::pair<CallIdentity, std::uint32_t>> calls;  // with their attempts, that ended
-  std::map<std::int64_t, TaskRef> signal_values;         // what waits gave, of what people sent
-  std::string wrong;                                     // with signals; or ""
-  bool whole = true;                                     // false: its beginning was compacted
+  std::map<std::int64_t, TaskRef> signal_values;           // what waits gave, of what people sent
+  std::string wrong;                                       // with signals; or ""
+  bool whole = true;                                       // false: its beginning was compacted
 
  private:
   std::map<TaskRef, Value> taken_;  // the signal that a wait took

@@ -1,6 +1,6 @@
-// EventQueue: virtual time. What is to happen waits here and happens one after the other; what falls
-// on one moment happens in an order that the seed chose. Everything belongs to somebody: the world
-// (kWorld), or a process whose things never happen once it has died. One thread.
+// EventQueue: virtual time. What is to happen waits here and happens one after the other; what
+// falls on one moment happens in an order that the seed chose. Everything belongs to somebody: the
+// world (kWorld), or a process whose things never happen once it has died. One thread.
 #pragma once
 
 #include <cstdint>

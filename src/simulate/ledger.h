@@ -1,5 +1,5 @@
-// Ledger: what the tools of a simulated world really did, whoever remembers it. It lies outside of all
-// processes: no crash touches it. One thread.
+// Ledger: what the tools of a simulated world really did, whoever remembers it. It lies outside of
+// all processes: no crash touches it. One thread.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// MortalStore: one process's connection to a store that outlives it. Every write is a chance to die,
-// before it is done or after; the dead write and read nothing. It can also fail on order, as a full or
-// broken disk does. One thread.
+// MortalStore: one process's connection to a store that outlives it. Every write is a chance to
+// die, before it is done or after; the dead write and read nothing. It can also fail on order, as a
+// full or broken disk does. One thread.
 #pragma once
 
 #include <memory>
@@ -16,7 +16,8 @@ struct StoreFaults {
   double errors = 0;  // kIo, of one operation
 };
 
-// A store in memory and who owns its run: whoever takes it over need not ask whether the owner lives.
+// A store in memory and who owns its run: whoever takes it over need not ask whether the owner
+// lives.
 struct SharedStore {
   std::unique_ptr<JournalStore> store;
   RunLease owner;

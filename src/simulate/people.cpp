@@ -29,8 +29,8 @@ Journal* People::journal() {
     power_gone();
     return nullptr;
   }
-  journal_ = std::make_unique<GroupCommitJournal>(*std::move(store),
-                                                  GroupCommitJournal::Driver::kManual);
+  journal_ =
+      std::make_unique<GroupCommitJournal>(*std::move(store), GroupCommitJournal::Driver::kManual);
   watched_ = std::make_unique<WatchedJournal>(*journal_, world_.promises, [] { return true; });
   return watched_.get();
 }

@@ -1,6 +1,6 @@
-// People: who sends signals, settles doubt, cancels, from outside of all processes, with a connection of
-// their own. They tell the truth: whoever settles a call looks into the ledger first. Inside of
-// simulate/. One thread.
+// People: who sends signals, settles doubt, cancels, from outside of all processes, with a
+// connection of their own. They tell the truth: whoever settles a call looks into the ledger first.
+// Inside of simulate/. One thread.
 #pragma once
 
 #include <functional>

@@ -1,6 +1,6 @@
-// Plan shapes: generators of real plans, as text, that go the whole way through parser, verification
-// and lowering. A shape and a variant give one plan; variants differ in counts, rules, delays and in
-// what is called. Plans are kept once made, per thread; a SimPlan is immutable.
+// Plan shapes: generators of real plans, as text, that go the whole way through parser,
+// verification and lowering. A shape and a variant give one plan; variants differ in counts, rules,
+// delays and in what is called. Plans are kept once made, per thread; a SimPlan is immutable.
 #pragma once
 
 #include <cstdint>

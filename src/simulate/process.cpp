@@ -10,7 +10,10 @@
 namespace sluice {
 
 SimProcess::SimProcess(WorldParts& world, Id id, std::function<void(SimProcess&, Told)> told)
-    : world_(world), id_(id), told_(std::move(told)), life_(world.deaths, [&world, this](bool power) {
+    : world_(world),
+      id_(id),
+      told_(std::move(told)),
+      life_(world.deaths, [&world, this](bool power) {
         if (power) world.power_goes = true;
         if (vfs_) vfs_->die();
       }) {
@@ -66,8 +69,8 @@ void SimProcess::commit_later() {
 Result<void> SimProcess::open() {
   auto store = world_.connect(life_, vfs_.get());
   if (!store) return std::unexpected(store.error());
-  journal_ = std::make_unique<GroupCommitJournal>(*std::move(store),
-                                                  GroupCommitJournal::Driver::kManual);
+  journal_ =
+      std::make_unique<GroupCommitJournal>(*std::move(store), GroupCommitJournal::Driver::kManual);
   journal_->on_work([this] { commit_later(); });
   watched_ = std::make_unique<WatchedJournal>(*journal_, world_.promises,
                                               [this] { return life_.alive(); });
@@ -76,15 +79,16 @@ Result<void> SimProcess::open() {
 
 void SimProcess::make_loop(RunLease lease) {
   lease_ = lease;
-  loop_ = std::make_unique<RunLoop>(physical_, *host_, *values_, nullptr, [this](RunOutcome outcome) {
-    finished_ = true;
-    if (!life_.alive()) return;
-    Told told{std::move(outcome), loop_->state().doubts()};
-    Result<Value> whole = values_->load(told.outcome.result);
-    told.result_read = whole.has_value();
-    if (whole) told.outcome.result = *whole;
-    told_(*this, std::move(told));
-  });
+  loop_ =
+      std::make_unique<RunLoop>(physical_, *host_, *values_, nullptr, [this](RunOutcome outcome) {
+        finished_ = true;
+        if (!life_.alive()) return;
+        Told told{std::move(outcome), loop_->state().doubts()};
+        Result<Value> whole = values_->load(told.outcome.result);
+        told.result_read = whole.has_value();
+        if (whole) told.outcome.result = *whole;
+        told_(*this, std::move(told));
+      });
   host_->set_inbox(loop_.get());
   RunJournal journal{.journal = *watched_,
                      .lease = std::move(lease),
@@ -115,8 +119,8 @@ Result<void> SimProcess::begin_run() {
     finished_ = true;
     return {};
   }
-  Result<RunLease> lease = found ? watched_->take_over(kSimRun)
-                                 : watched_->create_run(kSimRun, card());
+  Result<RunLease> lease =
+      found ? watched_->take_over(kSimRun) : watched_->create_run(kSimRun, card());
   if (!lease) return std::unexpected(lease.error());
   bool has_header = false, has_start = false;
   auto read = watched_->read(kSimRun, 1, [&](JournalSeq, const JournalRecord& record) {
@@ -138,7 +142,8 @@ Result<void> SimProcess::begin_run() {
   if (!has_header) {
     JournalBatch batch;
     batch.records.push_back(encode_record({0, header()}));
-    batch.records.push_back(encode_record({0, NoteRecord{fmt::format("made by process {}", id_), 0, 0}}));
+    batch.records.push_back(
+        encode_record({0, NoteRecord{fmt::format("made by process {}", id_), 0, 0}}));
     auto appended = watched_->append(*lease, std::move(batch), nullptr);
     if (!appended) return std::unexpected(appended.error());
   }

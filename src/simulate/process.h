@@ -34,7 +34,7 @@ class SimProcess {
   bool running() const { return alive() && !finished_ && loop_ != nullptr; }
   const RunLoop* loop() const { return loop_.get(); }
   const std::optional<Error>& problem() const { return problem_; }  // why it could not go on
-  bool run_over() const { return run_over_; }  // it found the run ended
+  bool run_over() const { return run_over_; }                       // it found the run ended
 
  private:
   Result<void> open();

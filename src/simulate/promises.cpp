@@ -17,7 +17,8 @@ std::string Promises::broken(const std::map<JournalSeq, std::uint64_t>& now) con
   const JournalSeq first = now.empty() ? 1 : now.begin()->first;
   if (first < compacted_) return fmt::format("compaction up to {} is undone", compacted_);
   if (first > 1) {
-    if (!snapshots_.contains(*now.begin())) return fmt::format("everything before {} is gone", first);
+    if (!snapshots_.contains(*now.begin()))
+      return fmt::format("everything before {} is gone", first);
   }
   for (const auto& [seq, mark] : records_) {
     if (first > 1 && seq <= first) continue;
@@ -41,7 +42,8 @@ std::string Promises::broken(const std::map<JournalSeq, std::uint64_t>& now) con
     auto found = now.find(begin);
     const bool begun = found != now.end() && found->second == marks.front();
     if (begun && there != marks.size()) {
-      return fmt::format("of the {} records from {} on only {} are there", marks.size(), begin, there);
+      return fmt::format("of the {} records from {} on only {} are there", marks.size(), begin,
+                         there);
     }
   }
   return "";

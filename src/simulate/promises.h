@@ -1,5 +1,6 @@
 // Promises: what the journals of a world have acknowledged, held against what they later say. A
-// WatchedJournal stands between a run loop and its journal and writes the promises down. One thread.
+// WatchedJournal stands between a run loop and its journal and writes the promises down. One
+// thread.
 #pragma once
 
 #include <algorithm>
@@ -29,9 +30,7 @@ class Promises {
     batches_.emplace_back(first, std::move(marks));
   }
   // A snapshot may now stand for all records up to `upto`: asked for, and perhaps acknowledged.
-  void compacting(JournalSeq upto, std::uint64_t snapshot) {
-    snapshots_.emplace(upto, snapshot);
-  }
+  void compacting(JournalSeq upto, std::uint64_t snapshot) { snapshots_.emplace(upto, snapshot); }
   void compacted(JournalSeq upto) { compacted_ = std::max(compacted_, upto); }
   void sent(std::uint64_t message) { messages_.insert(message); }
 

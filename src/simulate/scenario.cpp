@@ -80,8 +80,9 @@ SimPlanPtr scenario_plan(const Scenario& scenario) {
 
 std::string describe(const Scenario& scenario) {
   const SimPlanPtr plan = scenario_plan(scenario);
-  std::string text = fmt::format("seed {}, plan {}, {}", scenario.seed, plan->name,
-                                 scenario.sqlite ? "SQLite on the simulated disk" : "store in memory");
+  std::string text =
+      fmt::format("seed {}, plan {}, {}", scenario.seed, plan->name,
+                  scenario.sqlite ? "SQLite on the simulated disk" : "store in memory");
   if (scenario.spills) text += ", values in the content store";
   if (scenario.compact_after > 0) {
     text += fmt::format(", compacted every {} records", scenario.compact_after);

@@ -1,6 +1,6 @@
-// Scenario: all that a world will meet, written down before it begins: the plan, where processes die,
-// what people do, how the tools misbehave. A seed gives one; shrinking takes things out of it. Pure
-// data; equal scenarios make equal worlds.
+// Scenario: all that a world will meet, written down before it begins: the plan, where processes
+// die, what people do, how the tools misbehave. A seed gives one; shrinking takes things out of it.
+// Pure data; equal scenarios make equal worlds.
 #pragma once
 
 #include <cstdint>
@@ -20,16 +20,16 @@ struct Crash {
 };
 
 enum class ActKind : std::uint8_t {
-  kSignal,     // a person sends one of the plan's signals
-  kCancel,     // through the inbox
-  kInterrupt,  // of the live process; twice is twice
-  kRival,      // another process takes the run over while the first one lives
-  kClockStep,  // of the wall clock, by `amount` seconds
-  kDiskFull,   // until `amount` more things have happened
-  kDiskErrors, // likewise: some operations fail
-  kToolsDown,  // likewise: no tool can be reached
-  kResolve,    // a person settles what is in doubt, if anything is
-  kRot,        // a byte of the store changes
+  kSignal,      // a person sends one of the plan's signals
+  kCancel,      // through the inbox
+  kInterrupt,   // of the live process; twice is twice
+  kRival,       // another process takes the run over while the first one lives
+  kClockStep,   // of the wall clock, by `amount` seconds
+  kDiskFull,    // until `amount` more things have happened
+  kDiskErrors,  // likewise: some operations fail
+  kToolsDown,   // likewise: no tool can be reached
+  kResolve,     // a person settles what is in doubt, if anything is
+  kRot,         // a byte of the store changes
 };
 std::string_view act_name(ActKind kind);
 
@@ -46,16 +46,16 @@ struct Scenario {
   std::uint32_t variant = 0;
   std::optional<ShapeText> plan;  // instead of shape and variant, while shrinking
 
-  bool sqlite = false;            // over the simulated disk; else over a store in memory
-  bool spills = false;            // larger values rest in the content store
+  bool sqlite = false;  // over the simulated disk; else over a store in memory
+  bool spills = false;  // larger values rest in the content store
   std::uint64_t compact_after = 0;
-  double tool_trouble = 0;        // the share of calls that do not go well
-  bool slow_commits = false;      // and a run's thread that is busy now and then
-  bool duplicates = false;        // some answers come twice
-  bool stops_in_doubt = false;    // nobody settles what is in doubt
-  bool decodes_plan = false;      // a resumed process reads the physical plan from the journal
-  std::vector<Crash> crashes;     // in order
-  std::vector<Act> acts;          // in order
+  double tool_trouble = 0;      // the share of calls that do not go well
+  bool slow_commits = false;    // and a run's thread that is busy now and then
+  bool duplicates = false;      // some answers come twice
+  bool stops_in_doubt = false;  // nobody settles what is in doubt
+  bool decodes_plan = false;    // a resumed process reads the physical plan from the journal
+  std::vector<Crash> crashes;   // in order
+  std::vector<Act> acts;        // in order
 };
 
 Scenario make_scenario(std::uint64_t seed);

@@ -12,13 +12,13 @@ ShapeText repeat(Random& random) {
   const std::string_view call = any_of(random, kCalls);
   const std::string delay =
       chance(random, 0.6) ? fmt::format(", delay: {}ms", between(random, 1, 3000)) : "";
-  const std::string rounds = fmt::format(
-      "repeat: {{until: \"{{{{ output % {} == 0 or round >= {} }}}}\", max: {}{}}}",
-      between(random, 2, 5), between(random, 2, 5), between(random, 5, 6), delay);
-  plan.step(
-      fmt::format("a: {{tool: t.{}, with: {{x: \"{{{{ previous or 1 }}}}\", n: \"{{{{ round }}}}\"}}, "
-                  "{}}}",
-                  call, rounds));
+  const std::string rounds =
+      fmt::format("repeat: {{until: \"{{{{ output % {} == 0 or round >= {} }}}}\", max: {}{}}}",
+                  between(random, 2, 5), between(random, 2, 5), between(random, 5, 6), delay);
+  plan.step(fmt::format(
+      "a: {{tool: t.{}, with: {{x: \"{{{{ previous or 1 }}}}\", n: \"{{{{ round }}}}\"}}, "
+      "{}}}",
+      call, rounds));
   plan.step(fmt::format("b: {{tool: t.{}, with: {{x: \"{{{{ steps.a.output }}}}\"}}}}",
                         chance(random, 0.5) ? "pay" : "put"));
   return {plan.done("\"{{ steps.b.output }}\""), call != "look", {}};
@@ -45,7 +45,8 @@ ShapeText sub_plans(Random& random) {
   plan.key("    result: \"{{ steps.a.output + steps.b.output }}\"");
   plan.step(fmt::format("rows: {{tool: t.list, with: {{n: {}}}}}", between(random, 1, 5)));
   plan.step(fmt::format(
-      "each: {{for_each: \"{{{{ steps.rows.output }}}}\", plan: sub, with: {{x: \"{{{{ item }}}}\"}}{}{}}}",
+      "each: {{for_each: \"{{{{ steps.rows.output }}}}\", plan: sub, with: {{x: \"{{{{ item "
+      "}}}}\"}}{}{}}}",
       limited ? fmt::format(", timeout: {}ms, on_error: skip", between(random, 20, 400)) : "",
       chance(random, 0.3) ? ", concurrency: 2" : ""));
   if (nested) plan.step("one: {plan: inner, with: {x: 5}}");
@@ -56,10 +57,11 @@ ShapeText sub_plans(Random& random) {
 ShapeText produced(Random& random) {
   PlanText plan;
   const bool drafted = chance(random, 0.5);
-  plan.step(fmt::format("p: {{tool: t.{}, with: {{kind: {}}}}}", drafted ? "draft_plan" : "make_plan",
-                        between(random, 0, 5)));
+  plan.step(fmt::format("p: {{tool: t.{}, with: {{kind: {}}}}}",
+                        drafted ? "draft_plan" : "make_plan", between(random, 0, 5)));
   plan.step(fmt::format(
-      "run: {{plan: \"{{{{ steps.p.output }}}}\", with: {{x: {}}}, limits: {{operators: [tool, value], "
+      "run: {{plan: \"{{{{ steps.p.output }}}}\", with: {{x: {}}}, limits: {{operators: [tool, "
+      "value], "
       "tools: [t.put, t.charge, t.get, t.list], steps: 6, tasks: 30, budget: {{calls: 20}}}}{}}}",
       between(random, 1, 30), chance(random, 0.5) ? ", on_error: {value: 0}" : ""));
   plan.step("told: {tool: t.pay, with: {x: \"{{ steps.run.output }}\"}}");
@@ -71,7 +73,8 @@ ShapeText agent(Random& random) {
   const bool sampled = chance(random, 0.4);
   const std::string sampling = sampled ? ", temperature: 1" : "";
   const std::string task = fmt::format(
-      "llm: default, with: {{prompt: \"do {{{{ {} }}}}\", tools: [t.put, t.charge, t.get, t.reserve], "
+      "llm: default, with: {{prompt: \"do {{{{ {} }}}}\", tools: [t.put, t.charge, t.get, "
+      "t.reserve], "
       "turns: {}{}}}, on_error: {{value: none}}",
       "steps.n.output", between(random, 2, 4), sampling);
   plan.step(fmt::format("n: {{tool: t.get, with: {{x: {}}}}}", between(random, 1, 90)));
@@ -86,7 +89,8 @@ ShapeText waits(Random& random) {
   plan.step(fmt::format("a: {{tool: t.{}, with: {{x: 1}}}}", chance(random, 0.5) ? "put" : "get"));
   plan.step(fmt::format("w: {{wait: {{for: {}s, value: \"{{{{ steps.a.output }}}}\"}}}}",
                         between(random, 0, 90)));
-  plan.step(fmt::format("u: {{wait: {{until: \"2026-01-01T00:{:02}:00Z\"}}}}", between(random, 0, 9)));
+  plan.step(
+      fmt::format("u: {{wait: {{until: \"2026-01-01T00:{:02}:00Z\"}}}}", between(random, 0, 9)));
   plan.step("b: {tool: t.pay, with: {x: \"{{ steps.w.output }}\"}, after: [u]}");
   if (chance(random, 0.5)) {
     plan.step(fmt::format("rows: {{tool: t.list, with: {{n: {}}}}}", between(random, 1, 4)));
@@ -102,21 +106,25 @@ ShapeText approval(Random& random) {
   shape.signals = {"go"};
   plan.step("a: {tool: t.look, with: {x: 1}}");
   const int way = between(random, 0, 2);
-  const std::string limit = way == 0   ? ""
-                            : way == 1 ? fmt::format(", for: {}s", between(random, 1, 60))
-                                       : fmt::format(", for: {}s, value: 5", between(random, 1, 60));
-  plan.step(fmt::format(
-      "ok: {{wait: {{signal: go, of: anna, ask: \"pay {{{{ steps.a.output }}}}?\"{}}}, output: {{type: "
-      "integer}}{}}}",
-      limit, way == 1 && chance(random, 0.5) ? ", on_error: skip" : ""));
+  const std::string limit = way == 0 ? ""
+                            : way == 1
+                                ? fmt::format(", for: {}s", between(random, 1, 60))
+                                : fmt::format(", for: {}s, value: 5", between(random, 1, 60));
   plan.step(
-      "b: {tool: t.pay, with: {x: \"{{ steps.a.output }}\", y: \"{{ steps.ok.output }}\"}, join: {ok: "
+      fmt::format("ok: {{wait: {{signal: go, of: anna, ask: \"pay {{{{ steps.a.output }}}}?\"{}}}, "
+                  "output: {{type: "
+                  "integer}}{}}}",
+                  limit, way == 1 && chance(random, 0.5) ? ", on_error: skip" : ""));
+  plan.step(
+      "b: {tool: t.pay, with: {x: \"{{ steps.a.output }}\", y: \"{{ steps.ok.output }}\"}, join: "
+      "{ok: "
       "{skipped: skip}}}");
   if (chance(random, 0.5)) {
     shape.signals.emplace_back("more");
     plan.step(fmt::format("rows: {{tool: t.list, with: {{n: {}}}}}", between(random, 1, 3)));
     plan.step(
-        "each: {for_each: \"{{ steps.rows.output }}\", wait: {signal: more}, output: {type: integer}}");
+        "each: {for_each: \"{{ steps.rows.output }}\", wait: {signal: more}, output: {type: "
+        "integer}}");
     plan.step("sum: {tool: t.put, with: {x: \"{{ steps.each.output | sum }}\"}}");
   }
   shape.text = plan.done("\"{{ steps.b.output }}\"");

@@ -89,8 +89,8 @@ ShapeText garden(Random& random) {
       plan.step(fmt::format("{}: {{{}value: \"{{{{ {} }}}}\"{}}}", step.id, source, input, rules));
     } else {
       const std::string_view call = any_of(random, kCalls);
-      plan.step(fmt::format("{}: {{{}tool: t.{}, with: {{x: \"{{{{ {} }}}}\"}}{}{}}}", step.id, source,
-                            call, input, rules, modifiers(random, true)));
+      plan.step(fmt::format("{}: {{{}tool: t.{}, with: {{x: \"{{{{ {} }}}}\"}}{}{}}}", step.id,
+                            source, call, input, rules, modifiers(random, true)));
     }
     grown.push_back(std::move(step));
   }

@@ -53,10 +53,10 @@ ShapeText wide_map(Random& random) {
   plan.step(fmt::format("rows: {{tool: t.list, with: {{n: {}}}}}", between(random, 0, 9)));
   const std::string limit =
       chance(random, 0.4) ? fmt::format(", concurrency: {}", between(random, 1, 3)) : "";
-  plan.step(
-      fmt::format("done: {{for_each: \"{{{{ steps.rows.output }}}}\", tool: t.{}, with: {{x: \"{{{{ "
-                  "item }}}}\"}}{}}}",
-                  any_of(random, kCalls), limit));
+  plan.step(fmt::format(
+      "done: {{for_each: \"{{{{ steps.rows.output }}}}\", tool: t.{}, with: {{x: \"{{{{ "
+      "item }}}}\"}}{}}}",
+      any_of(random, kCalls), limit));
   plan.step("told: {tool: t.put, with: {x: \"{{ steps.done.output | sum }}\"}}");
   return {plan.done("[\"{{ steps.done.output }}\", \"{{ steps.told.output }}\"]"), true, {}};
 }
@@ -67,13 +67,14 @@ ShapeText map_chain(Random& random) {
   PlanText plan;
   const std::string_view first = any_of(random, kFirst);
   plan.step(fmt::format("rows: {{tool: t.list, with: {{n: {}}}}}", between(random, 1, 7)));
-  plan.step(
-      fmt::format("a: {{for_each: \"{{{{ steps.rows.output }}}}\", tool: t.{}, with: {{x: \"{{{{ item "
-                  "}}}}\"}}}}",
-                  first));
   plan.step(fmt::format(
-      "b: {{for_each: \"{{{{ steps.a.output }}}}\", tool: t.{}, with: {{x: \"{{{{ item }}}}\"}}{}}}",
-      any_of(random, kSecond), chance(random, 0.3) ? ", concurrency: 1" : ""));
+      "a: {{for_each: \"{{{{ steps.rows.output }}}}\", tool: t.{}, with: {{x: \"{{{{ item "
+      "}}}}\"}}}}",
+      first));
+  plan.step(
+      fmt::format("b: {{for_each: \"{{{{ steps.a.output }}}}\", tool: t.{}, with: {{x: \"{{{{ item "
+                  "}}}}\"}}{}}}",
+                  any_of(random, kSecond), chance(random, 0.3) ? ", concurrency: 1" : ""));
   plan.step(
       "c: {for_each: \"{{ steps.rows.output }}\", value: \"{{ steps.b.output[index] + item }}\"}");
   plan.step("d: {tool: t.put, with: {x: \"{{ steps.c.output | sum }}\"}}");
@@ -86,18 +87,21 @@ ShapeText diamond(Random& random) {
   const bool looks = chance(random, 0.3);
   plan.step(fmt::format("a: {{tool: t.{}, with: {{x: {}}}}}", looks ? "look" : "get",
                         between(random, 1, 50)));
-  plan.step(fmt::format(
-      "b: {{tool: t.{}, with: {{x: \"{{{{ steps.a.output }}}}\"}}, when: \"{{{{ steps.a.output % 2 == "
-      "0 }}}}\"}}",
-      any_of(random, kCalls)));
-  plan.step(fmt::format("c: {{tool: t.{}, with: {{x: \"{{{{ steps.a.output }}}}\"}}, on_error: skip}}",
-                        chance(random, 0.5) ? "test" : "calc"));
+  plan.step(
+      fmt::format("b: {{tool: t.{}, with: {{x: \"{{{{ steps.a.output }}}}\"}}, when: \"{{{{ "
+                  "steps.a.output % 2 == "
+                  "0 }}}}\"}}",
+                  any_of(random, kCalls)));
+  plan.step(
+      fmt::format("c: {{tool: t.{}, with: {{x: \"{{{{ steps.a.output }}}}\"}}, on_error: skip}}",
+                  chance(random, 0.5) ? "test" : "calc"));
   plan.step(fmt::format(
       "d: {{tool: t.{}, with: {{x: \"{{{{ steps.b.output + steps.c.output }}}}\"}}, join: {{b: "
       "{{skipped: {{value: 7}}}}, c: {{skipped: {}}}}}}}",
       any_of(random, kCalls), chance(random, 0.5) ? "{value: 3}" : "skip"));
   plan.step(
-      "e: {tool: t.put, with: {x: \"{{ steps.a.output }}\", y: \"{{ steps.d.status }}\"}, after: [d]}");
+      "e: {tool: t.put, with: {x: \"{{ steps.a.output }}\", y: \"{{ steps.d.status }}\"}, after: "
+      "[d]}");
   return {plan.done("[\"{{ steps.d.output }}\", \"{{ steps.e.output }}\"]"), !looks, {}};
 }
 
@@ -108,10 +112,10 @@ ShapeText stream(Random& random) {
   plan.step(fmt::format("rows: {{tool: t.rows, with: {{n: {}}}}}", rows));
   // Hundreds of calls would make the seed slow and show nothing that a few do not.
   const std::string_view call = rows > 100 ? "calc" : any_of(random, kCalls);
-  plan.step(
-      fmt::format("each: {{for_each: \"{{{{ steps.rows.output }}}}\", tool: t.{}, with: {{x: \"{{{{ "
-                  "item }}}}\"}}, when: \"{{{{ item % 5 != 0 }}}}\"}}",
-                  call));
+  plan.step(fmt::format(
+      "each: {{for_each: \"{{{{ steps.rows.output }}}}\", tool: t.{}, with: {{x: \"{{{{ "
+      "item }}}}\"}}, when: \"{{{{ item % 5 != 0 }}}}\"}}",
+      call));
   plan.step("told: {tool: t.put, with: {x: \"{{ steps.each.output | present | sum }}\"}}");
   return {plan.done("[\"{{ steps.each.output }}\", \"{{ steps.told.output }}\"]"), true, {}};
 }

@@ -21,14 +21,16 @@ ShapeText retries(Random& random) {
   const std::string_view call = any_of(random, kCalls);
   plan.step(fmt::format("rows: {{tool: t.list, with: {{n: {}}}, {}}}", between(random, 1, 6),
                         retry(random)));
-  plan.step(fmt::format(
-      "a: {{for_each: \"{{{{ steps.rows.output }}}}\", tool: t.{}, with: {{x: \"{{{{ item }}}}\"}}, {}, "
-      "on_error: {}}}",
-      call, retry(random), any_of(random, kRules)));
-  plan.step(fmt::format(
-      "b: {{for_each: \"{{{{ steps.a.output }}}}\", tool: t.test, with: {{x: \"{{{{ item }}}}\"}}, {}, "
-      "on_error: {}, timeout: {}ms}}",
-      retry(random), any_of(random, kRules), between(random, 300, 900)));
+  plan.step(
+      fmt::format("a: {{for_each: \"{{{{ steps.rows.output }}}}\", tool: t.{}, with: {{x: \"{{{{ "
+                  "item }}}}\"}}, {}, "
+                  "on_error: {}}}",
+                  call, retry(random), any_of(random, kRules)));
+  plan.step(
+      fmt::format("b: {{for_each: \"{{{{ steps.a.output }}}}\", tool: t.test, with: {{x: \"{{{{ "
+                  "item }}}}\"}}, {}, "
+                  "on_error: {}, timeout: {}ms}}",
+                  retry(random), any_of(random, kRules), between(random, 300, 900)));
   plan.step(fmt::format(
       "c: {{tool: t.put, with: {{x: \"{{{{ steps.b.output | present | sum }}}}\"}}, {}}}",
       retry(random)));
@@ -42,10 +44,11 @@ ShapeText fallback(Random& random) {
   const bool mapped = chance(random, 0.6);
   if (mapped) {
     plan.step(fmt::format("rows: {{tool: t.list, with: {{n: {}}}}}", between(random, 1, 6)));
-    plan.step(fmt::format(
-        "a: {{for_each: \"{{{{ steps.rows.output }}}}\", tool: t.{}, with: {{x: \"{{{{ item }}}}\"}}, "
-        "on_error: {{step: b}}}}",
-        any_of(random, kFirst)));
+    plan.step(
+        fmt::format("a: {{for_each: \"{{{{ steps.rows.output }}}}\", tool: t.{}, with: {{x: \"{{{{ "
+                    "item }}}}\"}}, "
+                    "on_error: {{step: b}}}}",
+                    any_of(random, kFirst)));
     plan.step(fmt::format(
         "b: {{tool: t.{}, with: {{x: \"{{{{ item }}}}\", why: \"{{{{ error.code }}}}\"}}}}",
         any_of(random, kStandIn)));
@@ -70,14 +73,15 @@ ShapeText saga(Random& random) {
   std::string last = "go";
   const bool in_order = chance(random, 0.5);
   for (int i = 0; i < bookings; ++i) {
-    plan.step(fmt::format("book{}: {{tool: t.{}, with: {{x: \"{{{{ steps.{}.output + {} }}}}\"}}}}", i,
-                          any_of(random, kCalls), in_order ? last : "go", i));
+    plan.step(fmt::format("book{}: {{tool: t.{}, with: {{x: \"{{{{ steps.{}.output + {} }}}}\"}}}}",
+                          i, any_of(random, kCalls), in_order ? last : "go", i));
     last = fmt::format("book{}", i);
   }
   if (chance(random, 0.4)) {
     plan.step(fmt::format("rows: {{tool: t.list, with: {{n: {}}}}}", between(random, 1, 4)));
     plan.step(
-        "each: {for_each: \"{{ steps.rows.output }}\", tool: t.reserve, with: {x: \"{{ item }}\"}}");
+        "each: {for_each: \"{{ steps.rows.output }}\", tool: t.reserve, with: {x: \"{{ item "
+        "}}\"}}");
   }
   plan.step(fmt::format("last: {{tool: t.{}, with: {{x: \"{{{{ steps.{}.output + {} }}}}\"}}}}",
                         any_of(random, kLast), last, between(random, 0, 30)));
@@ -95,11 +99,12 @@ ShapeText budget(Random& random) {
   }
   plan.step(fmt::format("rows: {{tool: t.list, with: {{n: {}}}}}", between(random, 1, 8)));
   plan.step(
-      "said: {for_each: \"{{ steps.rows.output }}\", llm: default, with: {prompt: \"say {{ item }}\"}}");
-  plan.step(
-      fmt::format("a: {{for_each: \"{{{{ steps.rows.output }}}}\", tool: t.{}, with: {{x: \"{{{{ item "
-                  "}}}}\"}}}}",
-                  any_of(random, kCalls)));
+      "said: {for_each: \"{{ steps.rows.output }}\", llm: default, with: {prompt: \"say {{ item "
+      "}}\"}}");
+  plan.step(fmt::format(
+      "a: {{for_each: \"{{{{ steps.rows.output }}}}\", tool: t.{}, with: {{x: \"{{{{ item "
+      "}}}}\"}}}}",
+      any_of(random, kCalls)));
   return {plan.done("\"{{ steps.a.output }}\""), false, {}};
 }
 

@@ -156,8 +156,8 @@ Shrunk shrink(const Scenario& scenario, const WorldReport& report, std::uint64_t
 
 std::string failure_text(const Scenario& scenario, const WorldReport& report,
                          std::string_view commit) {
-  std::string text = fmt::format("sluice {}{}{}\n", SLUICE_VERSION, commit.empty() ? "" : ", commit ",
-                                 commit);
+  std::string text =
+      fmt::format("sluice {}{}{}\n", SLUICE_VERSION, commit.empty() ? "" : ", commit ", commit);
   for (const Violation& violation : report.violations) {
     text += fmt::format("{}: {}\n", violation.check, violation.what);
   }

@@ -17,9 +17,7 @@ SimDisk::SimDisk(const SimDisk& image, std::uint64_t seed) : faults(image.faults
   for (const auto& [name, file] : image.removed_) removed_[name] = std::make_shared<SimFile>(*file);
 }
 
-bool SimDisk::chance(double probability) {
-  return probability > 0 && random_.unit() < probability;
-}
+bool SimDisk::chance(double probability) { return probability > 0 && random_.unit() < probability; }
 
 SimFilePtr SimDisk::find(std::string_view name) const {
   auto found = files_.find(name);
@@ -100,9 +98,7 @@ void SimDisk::settle(SimFile& file, const SimFile::Pending& change) {
   const std::size_t cut = random_.below(sectors + 1);
   const std::uint64_t way = random_.below(3);
   for (std::size_t sector = 0; sector < sectors; ++sector) {
-    const bool kept = way == 0   ? random_.below(2) == 0
-                      : way == 1 ? sector < cut
-                                 : sector >= cut;
+    const bool kept = way == 0 ? random_.below(2) == 0 : way == 1 ? sector < cut : sector >= cut;
     if (!kept) continue;
     const std::size_t start = sector * kSimSectorBytes;
     file.apply(file.kept_,

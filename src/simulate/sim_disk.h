@@ -1,7 +1,8 @@
-// SimDisk: a disk in memory that keeps its promises and no others. What was written is seen at once by
-// whoever reads; only what was synced survives a power cut. What was not may be kept, lost, or torn at
-// sectors, each write by itself, so that a later one may survive an earlier one. Faults on order: no
-// room, errors of reading, writing and syncing. Used by the simulator's SQLite VFS. One thread.
+// SimDisk: a disk in memory that keeps its promises and no others. What was written is seen at once
+// by whoever reads; only what was synced survives a power cut. What was not may be kept, lost, or
+// torn at sectors, each write by itself, so that a later one may survive an earlier one. Faults on
+// order: no room, errors of reading, writing and syncing. Used by the simulator's SQLite VFS. One
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -60,12 +61,14 @@ class SimDisk {
 
   SimFilePtr find(std::string_view name) const;  // null: no such file
   SimFilePtr open(std::string_view name);        // makes it
-  // `now`: the directory is synced too; else the file may come back after a power cut, until anything
-  // is synced: file systems with a journal (ext4, xfs) write their own changes down in order.
+  // `now`: the directory is synced too; else the file may come back after a power cut, until
+  // anything is synced: file systems with a journal (ext4, xfs) write their own changes down in
+  // order.
   DiskStatus remove(std::string_view name, bool now);
 
   // Short reads give what there is; `got` says how much.
-  DiskStatus read(const SimFile& file, std::uint64_t offset, std::span<char> into, std::size_t& got);
+  DiskStatus read(const SimFile& file, std::uint64_t offset, std::span<char> into,
+                  std::size_t& got);
   DiskStatus write(SimFile& file, std::uint64_t offset, std::string_view bytes);
   DiskStatus truncate(SimFile& file, std::uint64_t bytes);
   // After an error nobody knows what of the unsynced reached the platter, and a later sync does not

@@ -106,7 +106,9 @@ const SimFunction* find_sim_function(std::string_view name) {
   return found == kFunctions.end() ? nullptr : &*found;
 }
 
-std::unique_ptr<ToolCatalog> sim_catalog(const Plan& plan) { return catalog_of(plan, discovered()); }
+std::unique_ptr<ToolCatalog> sim_catalog(const Plan& plan) {
+  return catalog_of(plan, discovered());
+}
 
 std::unique_ptr<ToolCatalog> sim_catalog_within(const Limits& limits, const ToolCatalog& outer) {
   return std::make_unique<LimitedCatalog>(limits, outer);

@@ -1,5 +1,5 @@
-// The functions of the one simulated tool `t`, and the catalog of a plan that uses it. What they do is
-// in sim_tools.h. Pure; any thread.
+// The functions of the one simulated tool `t`, and the catalog of a plan that uses it. What they do
+// is in sim_tools.h. Pure; any thread.
 #pragma once
 
 #include <memory>

@@ -25,8 +25,8 @@ bool samples(const Value& args) {
 
 void SimSurroundings::tell(EventQueue::Owner process, std::string_view what) const {
   if (story == nullptr) return;
-  *story += fmt::format("{:12.3f} ms  {:>2}  {}\n", static_cast<double>(queue.now()) / kNsPerMs, process,
-                        what);
+  *story += fmt::format("{:12.3f} ms  {:>2}  {}\n", static_cast<double>(queue.now()) / kNsPerMs,
+                        process, what);
 }
 
 SimHost::SimHost(SimSurroundings& world, EventQueue::Owner process, Life& life, SimPlanPtr plan,
@@ -226,8 +226,8 @@ void SimHost::cancel(const CallRef& ref) {
   if (found == calls_.end() || found->second->ended) return;
   const CallPtr call = found->second;
   const bool turned_back = call->ticket != 0 && world_.tools.stop(call->ticket);
-  const bool doubt = !turned_back && call->function != nullptr &&
-                     call->function->effect == Effect::kOnce;
+  const bool doubt =
+      !turned_back && call->function != nullptr && call->function->effect == Effect::kOnce;
   later(some_ms(call_hash(ref, 5), 4), [this, call, doubt] {
     if (call->ended) return;
     end(call, CallFailed{Error(ErrorCode::kCancelled, "cancelled"), doubt});

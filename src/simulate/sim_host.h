@@ -25,12 +25,12 @@ inline constexpr WallNs kSimEpochNs = 1'767'225'600 * kNsPerSecond;  // 2026-01-
 struct SimSurroundings {
   EventQueue& queue;
   SimTools& tools;
-  std::int64_t wall_step_ns = 0;      // of the wall clock
-  std::uint64_t samples = 0;          // of models that sample
+  std::int64_t wall_step_ns = 0;  // of the wall clock
+  std::uint64_t samples = 0;      // of models that sample
   std::uint64_t seed = 0;
-  std::uint64_t late_answers = 0;     // to calls that had been given up
+  std::uint64_t late_answers = 0;  // to calls that had been given up
   bool calm = false;
-  double trouble = 0;                 // of models
+  double trouble = 0;  // of models
   // Told of each call that leaves, and of what goes wrong.
   std::function<void(const StartCall&, const SimFunction*, EventQueue::Owner)> left;
   std::function<void(std::string_view check, std::string what)> violated;

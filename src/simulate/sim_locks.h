@@ -1,5 +1,8 @@
-// The file locks and the WAL's shared memory of a simulated machine. Inside of simulate/. One thread.
+// The file locks and the WAL's shared memory of a simulated machine. Inside of simulate/. One
+// thread.
 #pragma once
+
+#include <sqlite3.h>
 
 #include <array>
 #include <cstdint>
@@ -7,8 +10,6 @@
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <sqlite3.h>
 
 namespace sluice {
 

@@ -14,7 +14,8 @@ std::int64_t travel_ns(Random& random) {
   return static_cast<std::int64_t>(random.below(20) + 1) * kNsPerMs;
 }
 
-// {kind} chooses; every one of them asks for what the limits of the shape "produced" allow, but one.
+// {kind} chooses; every one of them asks for what the limits of the shape "produced" allow, but
+// one.
 Value plan_value(std::uint64_t kind) {
   static const std::vector<Value> plans = [] {
     std::vector<Value> made;
@@ -72,7 +73,8 @@ Value SimTools::output_of(const SimFunction& function, const Value& args) {
     case SimDeed::kPlan: {
       const Value* kind = args.find("kind");
       std::uint64_t number = kind != nullptr ? static_cast<std::uint64_t>(kind->as_int()) : 0;
-      if (function.effect == Effect::kRead) number += text_number("draft", settings_.seed + ++looks_);
+      if (function.effect == Effect::kRead)
+        number += text_number("draft", settings_.seed + ++looks_);
       return plan_value(number);
     }
     case SimDeed::kList:
@@ -81,8 +83,8 @@ Value SimTools::output_of(const SimFunction& function, const Value& args) {
   const Value* count = args.find("n");
   std::vector<Value> items;
   for (std::int64_t i = 0; count != nullptr && i < count->as_int(); ++i) {
-    items.push_back(Value::integer(static_cast<std::int64_t>(
-        value_number(args, salt + static_cast<std::uint64_t>(i), 997))));
+    items.push_back(Value::integer(
+        static_cast<std::int64_t>(value_number(args, salt + static_cast<std::uint64_t>(i), 997))));
   }
   return Value::array(std::move(items));
 }
@@ -111,7 +113,8 @@ std::uint64_t SimTools::send(ToolRequest request, std::function<void(ToolAnswer)
   const bool twice = settings_.duplicates && random.below(3) == 0;
   if (twice) call.again_ns = static_cast<std::int64_t>(random.below(400) + 1) * kNsPerMs;
   std::int64_t there_ns = travel_ns(random);
-  if (call.fate == Fate::kSlow) there_ns += static_cast<std::int64_t>(random.below(5000)) * kNsPerMs;
+  if (call.fate == Fate::kSlow)
+    there_ns += static_cast<std::int64_t>(random.below(5000)) * kNsPerMs;
   call.request = std::move(request);
   call.answer = std::move(answer);
   const std::uint64_t ticket = ++tickets_;
@@ -185,8 +188,7 @@ Value SimTools::deed(const Travelling& call) {
 }
 
 void SimTools::reply(const Travelling& call, ToolAnswer answer) {
-  queue_.after(call.request.process, call.back_ns,
-               [tell = call.answer, answer] { tell(answer); });
+  queue_.after(call.request.process, call.back_ns, [tell = call.answer, answer] { tell(answer); });
   if (call.again_ns > 0) {
     queue_.after(call.request.process, call.back_ns + call.again_ns,
                  [tell = call.answer, answer] { tell(answer); });

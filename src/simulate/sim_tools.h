@@ -93,7 +93,7 @@ class SimTools {
   Ledger& ledger_;
   SimToolSettings settings_;
   std::map<std::uint64_t, Travelling> travelling_;
-  std::map<std::string, std::uint64_t> sent_;    // by key: how often
+  std::map<std::string, std::uint64_t> sent_;  // by key: how often
   std::uint64_t tickets_ = 0;
   std::uint64_t looks_ = 0;
   std::uint64_t troubles_ = 0;

@@ -1,5 +1,5 @@
-// SimValues: the ValueStore of a simulated process. Larger values rest in the journal's content store;
-// what this process has kept itself it finds in memory, all else it reads back. One thread.
+// SimValues: the ValueStore of a simulated process. Larger values rest in the journal's content
+// store; what this process has kept itself it finds in memory, all else it reads back. One thread.
 #pragma once
 
 #include <functional>

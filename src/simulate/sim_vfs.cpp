@@ -1,6 +1,7 @@
 #include "simulate/sim_vfs.h"
 
 #include <fmt/format.h>
+#include <sqlite3.h>
 
 #include <atomic>
 #include <cstring>
@@ -9,7 +10,6 @@
 
 #include "base/ensure.h"
 #include "simulate/sim_locks.h"
-#include <sqlite3.h>
 
 namespace sluice {
 
@@ -71,8 +71,8 @@ int x_read(sqlite3_file* base, void* into, int amount, sqlite3_int64 offset) {
   if (open.process->dead) return SQLITE_IOERR_READ;
   const std::span<char> span(static_cast<char*>(into), static_cast<std::size_t>(amount));
   std::size_t got = 0;
-  const DiskStatus status = open.process->machine.disk.read(
-      *open.file, static_cast<std::uint64_t>(offset), span, got);
+  const DiskStatus status =
+      open.process->machine.disk.read(*open.file, static_cast<std::uint64_t>(offset), span, got);
   if (status != DiskStatus::kOk) return SQLITE_IOERR_READ;
   if (got == span.size()) return SQLITE_OK;
   std::memset(span.data() + got, 0, span.size() - got);
@@ -83,8 +83,9 @@ int x_write(sqlite3_file* base, const void* bytes, int amount, sqlite3_int64 off
   OpenFile& open = of(base);
   if (!open.process->alive()) return SQLITE_IOERR_WRITE;
   const std::string_view view(static_cast<const char*>(bytes), static_cast<std::size_t>(amount));
-  return code(open.process->machine.disk.write(*open.file, static_cast<std::uint64_t>(offset), view),
-              SQLITE_IOERR_WRITE);
+  return code(
+      open.process->machine.disk.write(*open.file, static_cast<std::uint64_t>(offset), view),
+      SQLITE_IOERR_WRITE);
 }
 
 int x_truncate(sqlite3_file* base, sqlite3_int64 size) {
@@ -210,7 +211,8 @@ int x_full_pathname(sqlite3_vfs*, const char* path, int room, char* into) {
 // two runs of one seed.
 int x_randomness(sqlite3_vfs* vfs, int count, char* into) {
   const std::size_t salt = of(vfs).machine.disk.syncs();
-  for (int i = 0; i < count; ++i) into[i] = static_cast<char>(salt * 131 + static_cast<unsigned>(i));
+  for (int i = 0; i < count; ++i)
+    into[i] = static_cast<char>(salt * 131 + static_cast<unsigned>(i));
   return count;
 }
 

@@ -1,7 +1,7 @@
-// SimVfs: SQLite's files on a SimDisk. One SimVfs is one process's view of the machine: its own name
-// for sqlite3_open_v2, its own death. Locks and the WAL's shared memory belong to the machine and are
-// shared by its processes. A process that died writes nothing more, whatever its SQLite still tries;
-// closing its handles gives its locks back, as a kernel does. One thread.
+// SimVfs: SQLite's files on a SimDisk. One SimVfs is one process's view of the machine: its own
+// name for sqlite3_open_v2, its own death. Locks and the WAL's shared memory belong to the machine
+// and are shared by its processes. A process that died writes nothing more, whatever its SQLite
+// still tries; closing its handles gives its locks back, as a kernel does. One thread.
 #pragma once
 
 #include <cstdint>

@@ -14,7 +14,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::uint64_t kCalmAfter = 4'000;   // things happened: no new trouble from then on
+constexpr std::uint64_t kCalmAfter = 4'000;  // things happened: no new trouble from then on
 constexpr std::uint64_t kMostHappened = 60'000;
 constexpr std::uint64_t kMostBoots = 80;
 constexpr int kMostSignals = 60;
@@ -50,8 +50,9 @@ class World {
     boot_planned_ = false;
     if (over_) return;
     if (world_.report.boots > kMostBoots) {
-      world_.violate("not_resumable", fmt::format("{} processes could not bring the run to its end: {}",
-                                                  kMostBoots, last_problem_));
+      world_.violate("not_resumable",
+                     fmt::format("{} processes could not bring the run to its end: {}", kMostBoots,
+                                 last_problem_));
       over_ = true;
       return;
     }
@@ -85,8 +86,9 @@ class World {
 
   void process_told(Told told) {
     const RunStatus status = told.outcome.status;
-    tell(0, fmt::format("told: {}{}", run_status_name(status),
-                        told.outcome.errors.empty() ? "" : ", " + told.outcome.errors[0].to_string()));
+    tell(0,
+         fmt::format("told: {}{}", run_status_name(status),
+                     told.outcome.errors.empty() ? "" : ", " + told.outcome.errors[0].to_string()));
     if (status == RunStatus::kInterrupted) {
       for (const Error& error : told.outcome.errors) last_problem_ = error.to_string();
       return;
@@ -128,8 +130,8 @@ class World {
   void bury() {
     while (true) {
       if (std::exchange(world_.power_goes, false)) cut_power();
-      auto gone = std::ranges::find_if(
-          processes_, [](const auto& process) { return !process->running(); });
+      auto gone =
+          std::ranges::find_if(processes_, [](const auto& process) { return !process->running(); });
       if (gone == processes_.end()) break;
       if ((*gone)->problem()) note_problem(*(*gone)->problem());
       world_.queue.forget((*gone)->id());
@@ -249,7 +251,8 @@ class World {
     }
     if (act.kind == ActKind::kDiskFull) {
       world_.memory.faults.full = true;
-      if (world_.machine) world_.machine->disk.faults.room_bytes = world_.machine->disk.used_bytes();
+      if (world_.machine)
+        world_.machine->disk.faults.room_bytes = world_.machine->disk.used_bytes();
     } else {
       world_.memory.faults.errors = 0.3;
       if (world_.machine) world_.machine->disk.faults = {.write_error = 0.1, .sync_error = 0.2};

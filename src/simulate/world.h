@@ -1,6 +1,6 @@
 // World: one simulated history. Processes run the real loop, recovery and journal over a simulated
-// disk, tools, models, clock and people; everything that happens follows from the scenario. At the end
-// the history is checked (checks.cpp). One thread; any number of worlds side by side on others.
+// disk, tools, models, clock and people; everything that happens follows from the scenario. At the
+// end the history is checked (checks.cpp). One thread; any number of worlds side by side on others.
 #pragma once
 
 #include <cstdint>

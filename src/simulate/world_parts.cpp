@@ -13,10 +13,8 @@ const SimDisk& empty_store() {
   thread_local const std::unique_ptr<SimMachine> made = [] {
     auto machine = std::make_unique<SimMachine>(1);
     SimVfs vfs(*machine);
-    auto store = open_sqlite_store({.path = std::string(kSimStorePath),
-                                    .vfs = vfs.name(),
-                                    .lock_files = false,
-                                    .busy_ms = 0});
+    auto store = open_sqlite_store(
+        {.path = std::string(kSimStorePath), .vfs = vfs.name(), .lock_files = false, .busy_ms = 0});
     SLUICE_ENSURE(store.has_value(), store ? "" : store.error().to_string());
     store->reset();
     return machine;
@@ -24,10 +22,12 @@ const SimDisk& empty_store() {
   return made->disk;
 }
 
-// A process that was taken over while it lived, and then acts on what it had been told before, is beyond
-// what any journal can prevent: where owners are known by locks, only the dead are taken over.
+// A process that was taken over while it lived, and then acts on what it had been told before, is
+// beyond what any journal can prevent: where owners are known by locks, only the dead are taken
+// over.
 bool slow_posts(const Scenario& of) {
-  return of.slow_commits && std::ranges::find(of.acts, ActKind::kRival, &Act::kind) == of.acts.end();
+  return of.slow_commits &&
+         std::ranges::find(of.acts, ActKind::kRival, &Act::kind) == of.acts.end();
 }
 
 }  // namespace

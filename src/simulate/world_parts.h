@@ -62,7 +62,7 @@ struct WorldParts {
   WorldReport report;
   std::map<CallIdentity, std::string> keys;    // of calls that left
   std::map<std::string, CallIdentity> owners;  // of keys
-  std::vector<CallIdentity> undone;            // what was sent to be undone, in order; the base call
+  std::vector<CallIdentity> undone;  // what was sent to be undone, in order; the base call
   bool rotten = false;
   bool cancel_asked = false;
   bool power_goes = false;

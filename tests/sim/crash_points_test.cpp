@@ -1,6 +1,6 @@
-// A death, and a power cut, at every single chance: every write and sync of the disk, before and after
-// every commit, between any two effects. For each shape of plans in one variant; a second death soon
-// after the first hits the recovery, a third one the recovery from that.
+// A death, and a power cut, at every single chance: every write and sync of the disk, before and
+// after every commit, between any two effects. For each shape of plans in one variant; a second
+// death soon after the first hits the recovery, a third one the recovery from that.
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// Proof that the simulation bites: every mistake of base/failpoints.def is made, with the seed that is
-// known to find it, and must be noticed by the check that is known to notice it.
+// Proof that the simulation bites: every mistake of base/failpoints.def is made, with the seed that
+// is known to find it, and must be noticed by the check that is known to notice it.
 
 #include <gtest/gtest.h>
 
@@ -38,9 +38,8 @@ TEST_P(InjectedBug, IsFoundByItsSeed) {
   EXPECT_EQ(found->check, known.check) << found->what;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, InjectedBug, testing::ValuesIn(kKnown), [](const auto& info) {
-  return std::string(name_of(info.param.mistake));
-});
+INSTANTIATE_TEST_SUITE_P(All, InjectedBug, testing::ValuesIn(kKnown),
+                         [](const auto& info) { return std::string(name_of(info.param.mistake)); });
 
 TEST(InjectedBugs, AreAllKnownAndAtLeastTwentyFive) {
   EXPECT_GE(kKnown.size(), 25u);

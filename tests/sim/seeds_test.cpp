@@ -71,8 +71,10 @@ TEST(Simulation, EverySeedKeepsItsPromises) {
 // For a person: SLUICE_SEED=605 test_sim --gtest_filter='*OneSeed*'
 TEST(Simulation, OneSeed) {
   const Scenario scenario = make_scenario(number_from("SLUICE_SEED", 1));
-  const WorldReport report = run_world(scenario);
+  std::string story;
+  const WorldReport report = run_world(scenario, &story);
   if (std::getenv("SLUICE_SEED") != nullptr) {
+    if (std::getenv("SLUICE_TEST_TRACE") != nullptr) fmt::print("{}", story);
     fmt::print("{}", failure_text(scenario, report, commit_of_sources()));
   }
   EXPECT_TRUE(report.violations.empty()) << told_small(scenario, report);

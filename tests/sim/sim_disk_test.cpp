@@ -1,4 +1,5 @@
-// The simulated disk keeps what was synced, whatever happens, and loses, tears and reorders the rest.
+// The simulated disk keeps what was synced, whatever happens, and loses, tears and reorders the
+// rest.
 
 #include "simulate/sim_disk.h"
 
@@ -107,7 +108,8 @@ TEST(SimDisk, AFullDiskTakesNoMoreAndKeepsWhatItHas) {
   disk.faults.room_bytes = 4;
   EXPECT_EQ(disk.write(*disk.open("f"), 0, "abcd"), DiskStatus::kOk);
   EXPECT_EQ(disk.write(*disk.open("f"), 4, "e"), DiskStatus::kFull);
-  EXPECT_EQ(disk.write(*disk.open("f"), 0, "ABCD"), DiskStatus::kOk) << "writing over needs no room";
+  EXPECT_EQ(disk.write(*disk.open("f"), 0, "ABCD"), DiskStatus::kOk)
+      << "writing over needs no room";
   EXPECT_EQ(disk.find("f")->bytes(), "ABCD");
 }
 

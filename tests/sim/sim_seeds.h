@@ -1,4 +1,5 @@
-// How much to simulate, from the environment, and how a failure is told. For tests/sim and bench/soak.
+// How much to simulate, from the environment, and how a failure is told. For tests/sim and
+// bench/soak.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // The SQLite store on a disk whose syncs fail: the system then forgets what it has not written and
-// shows it all the same. What is acknowledged later must not stand on that, in the same process or in
-// the next one.
+// shows it all the same. What is acknowledged later must not stand on that, in the same process or
+// in the next one.
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -17,8 +17,8 @@ namespace {
 class Store {
  public:
   explicit Store(SimMachine& machine) : vfs_(machine) {
-    auto opened = open_sqlite_store(
-        {.path = "store", .vfs = vfs_.name(), .lock_files = false, .busy_ms = 0});
+    auto opened =
+        open_sqlite_store({.path = "store", .vfs = vfs_.name(), .lock_files = false, .busy_ms = 0});
     if (opened) store_ = std::move(*opened);
   }
   JournalStore* get() { return store_.get(); }

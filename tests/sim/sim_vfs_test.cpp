@@ -1,5 +1,5 @@
-// SQLite itself over the simulated disk: what it acknowledged survives a death or a power cut at every
-// single operation, and a database that is told not to sync is caught losing things.
+// SQLite itself over the simulated disk: what it acknowledged survives a death or a power cut at
+// every single operation, and a database that is told not to sync is caught losing things.
 
 #include "simulate/sim_vfs.h"
 
@@ -52,9 +52,9 @@ constexpr const char* kRollback = "pragma journal_mode = delete; pragma synchron
 constexpr const char* kCareless = "pragma journal_mode = wal; pragma synchronous = off;";
 
 struct Trial {
-  bool finished = false;    // the process lived through all of its work
-  int acknowledged = 0;     // rows whose commit came back
-  int found = -1;           // rows afterwards; -1: the database is broken
+  bool finished = false;  // the process lived through all of its work
+  int acknowledged = 0;   // rows whose commit came back
+  int found = -1;         // rows afterwards; -1: the database is broken
   std::string integrity;
 };
 
@@ -84,7 +84,8 @@ Trial commit_rows(std::uint64_t seed, std::uint64_t death, const char* settings,
   Database db(vfs, settings);
   trial.integrity = db.first("pragma integrity_check");
   db.run("create table if not exists t (n integer primary key, filling text)");
-  const std::string count = db.first("select count(*) from t where n <= 12 and length(filling) = 700");
+  const std::string count =
+      db.first("select count(*) from t where n <= 12 and length(filling) = 700");
   if (count != "(error)") trial.found = std::stoi(count);
   return trial;
 }
