@@ -121,12 +121,13 @@ bool SimHost::has_probe(const StartCall& start) {
 void SimHost::probe(const StartCall& start) {
   if (!life_.chance()) return;
   const std::uint64_t chance = call_hash(start.call, world_.seed);
-  later(some_ms(chance, 30), [this, ref = start.call, key = start.idempotency_key] {
-    CallProbed probed = world_.tools.probe(key);
-    probed.call = ref;
-    world_.tell(process_, fmt::format("a probe says {}", static_cast<int>(probed.state)));
-    if (life_.alive() && inbox_ != nullptr) inbox_->probed(std::move(probed));
-  });
+  later(some_ms(chance, 30),
+        [this, ref = start.call, key = start.idempotency_key, tickets = world_.tools.tickets()] {
+          CallProbed probed = world_.tools.probe(key, tickets, process_);
+          probed.call = ref;
+          world_.tell(process_, fmt::format("a probe says {}", static_cast<int>(probed.state)));
+          if (life_.alive() && inbox_ != nullptr) inbox_->probed(std::move(probed));
+        });
 }
 
 Value SimHost::loaded(const Value& value) {

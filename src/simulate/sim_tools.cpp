@@ -202,21 +202,30 @@ bool SimTools::in_flight(const std::string& key) const {
   return false;
 }
 
-CallProbed SimTools::probe(const std::string& key) {
+CallProbed SimTools::probe(const std::string& key, std::uint64_t tickets,
+                           EventQueue::Owner process) {
   CallProbed probed;
   Random random(text_number(key, settings_.seed + 7 * ++sent_[key + "?"]));
   const bool helps = settings_.trouble == 0 || random.below(4) != 0;
   const Deed* done = ledger_.find(key);
+  bool under_way = false, of_another = false;
+  for (const auto& [ticket, call] : travelling_) {
+    if (call.request.key != key) continue;
+    under_way = under_way || ticket <= tickets;
+    of_another = of_another || (ticket > tickets && call.request.process != process);
+  }
   if (down_ || (!helps && done != nullptr)) {
     probed.error = Error(ErrorCode::kHttpUnreachable, "no connection");
   } else if (done != nullptr) {
     probed.state = CallProbed::State::kDone;
     probed.output = done->output;
-  } else if (in_flight(key) && random.below(2) == 0) {
+  } else if (of_another || (under_way && random.below(2) == 0)) {
     probed.error = Error(ErrorCode::kToolFailed, "it is still under way");
   } else {
     probed.state = CallProbed::State::kAbsent;
-    std::erase_if(travelling_, [&](const auto& entry) { return entry.second.request.key == key; });
+    std::erase_if(travelling_, [&](const auto& entry) {
+      return entry.second.request.key == key && entry.first <= tickets;
+    });
   }
   return probed;
 }

@@ -50,8 +50,10 @@ class SimTools {
   // The caller wants it no more. True: it had not arrived and never will.
   bool stop(std::uint64_t ticket);
 
-  // Asks what became of a key. `absent` is a promise: what still travels is turned away.
-  CallProbed probe(const std::string& key);
+  // Asks what became of a key, with a question that left when `tickets` calls had. `absent` is a
+  // promise: of what had left by then nothing will arrive.
+  CallProbed probe(const std::string& key, std::uint64_t tickets, EventQueue::Owner process);
+  std::uint64_t tickets() const { return tickets_; }
   bool in_flight(const std::string& key) const;
 
   // Nothing can be reached while they are down.
