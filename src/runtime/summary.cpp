@@ -31,6 +31,7 @@ struct SummaryFold::Impl {
   std::unordered_map<const PhysicalStep*, std::uint32_t> plans;
   std::uint32_t next_plan = 0;
   std::vector<bool> orphans;  // of summary.steps: restored, and not seen since
+  std::size_t orphan_count = 0;
 
   StepSummary& row(const TraceEvent& event) {
     auto found = rows.find(event.step);
@@ -55,6 +56,7 @@ struct SummaryFold::Impl {
 
   // The restored row of this step: of its plan, where one is known, else the first that fits.
   StepSummary* find_orphan(const TraceEvent& event) {
+    if (orphan_count == 0) return nullptr;  // the usual case; a search per step would be quadratic
     const PhysicalStep* first = event.step - event.call.task.step;
     auto plan = plans.find(first);
     for (std::size_t i = 0; i < orphans.size(); ++i) {
@@ -62,6 +64,7 @@ struct SummaryFold::Impl {
       if (plan != plans.end() && plan->second != orders[i].first) continue;
       if (summary.steps[i].id != event.step->logical_ids.front()) continue;
       orphans[i] = false;
+      --orphan_count;
       if (plan == plans.end()) plans.emplace(first, orders[i].first);
       rows.emplace(event.step, i);
       return &summary.steps[i];
@@ -253,6 +256,7 @@ void SummaryFold::restored(std::string_view folded) {
     restored->orders.emplace_back(plan, in.number32());
     restored->summary.steps.push_back(take_step(in));
     restored->orphans.push_back(true);
+    ++restored->orphan_count;
   }
   restored->summary.usage = in.usage();
   restored->summary.start_ns = in.whole();
