@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/ensure.h"
+#include "engine/attention/attention.h"
 #include "schedule/batch_policy.h"
 
 namespace sluice {
@@ -314,6 +315,7 @@ void Lane::fail_work(const Work& work, int status) {
 }
 
 void Lane::compute(Work& work) {
+  AttentionScope attention(options_.own_attention);
   int status = llama_decode(context_.get(), work.batch());
   if (status == kAborted) return;  // the engine stops and ends every request
   if (status != 0) return fail_work(work, status);

@@ -29,6 +29,7 @@ struct LaneOptions {
   std::uint32_t batch_tokens = 512;
   std::uint32_t max_running = 16;
   std::uint32_t threads = 0;
+  bool own_attention = true;
   bool share = true;                        // prefixes, also of requests that have ended
   const std::atomic<bool>* stop = nullptr;  // set: the current batch is abandoned
 };

@@ -24,6 +24,7 @@ struct EngineOptions {
   std::uint32_t max_running = 16;
   std::uint32_t threads = 0;  // 0: the machine's cores
   bool deterministic = false;
+  bool own_attention = true;  // false: ggml's kernel (docs/architecture/attention.md)
   std::uint32_t queue_limit = 100'000;  // beyond: kModelOverloaded
   const Clock* clock = nullptr;         // null: system_clock()
 };

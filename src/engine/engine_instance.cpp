@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "engine/attention/attention.h"
 
 namespace sluice {
 namespace {
@@ -72,6 +73,7 @@ void EngineInstance::release(std::string_view program) {
 
 Result<std::vector<std::vector<float>>> EngineInstance::embed(
     const std::vector<std::string>& texts) {
+  AttentionScope attention(parts_.options.own_attention);
   return embedder_.embed(texts);
 }
 
@@ -158,6 +160,7 @@ Result<Lane*> EngineInstance::lane(bool deterministic) {
                     .batch_tokens = options.batch_tokens,
                     .max_running = deterministic ? 1 : options.max_running,
                     .threads = options.threads,
+                    .own_attention = options.own_attention,
                     .share = !deterministic && parts_.can_share,
                     .stop = &stop_};
   auto opened = Lane::open(parts_.model.get(), *parts_.vocabulary, shape, counters_,

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "data/hash.h"
+#include "engine/attention/attention.h"
 
 namespace sluice {
 namespace {
@@ -103,6 +104,7 @@ Result<void> check_gguf(const std::filesystem::path& file) {
 Result<ModelHandle> load_model(const std::filesystem::path& file) {
   if (auto checked = check_gguf(file); !checked) return std::unexpected(checked.error());
   prepare_llama();
+  install_attention();
   take_llama_complaint();
   llama_model_params params = llama_model_default_params();
   ModelHandle model(llama_model_load_from_file(file.c_str(), params));

@@ -46,6 +46,15 @@ fs::path default_cache_dir() {
   return fs::path(home == nullptr ? "." : home) / ".cache" / "sluice";
 }
 
+Result<bool> own_attention() {
+  const char* given = std::getenv("SLUICE_ATTENTION");
+  const std::string_view choice = given == nullptr || *given == '\0' ? "own" : given;
+  if (choice == "own" || choice == "ggml") return choice == "own";
+  return fail(ErrorCode::kUsage, fmt::format("SLUICE_ATTENTION may be `own` or `ggml`, the kernel "
+                                             "for attention on the CPU, and it is '{}'",
+                                             choice));
+}
+
 ModelPreferences model_preferences(std::string location, std::string name) {
   ModelPreferences preferences{std::move(location), std::move(name), {}, default_cache_dir()};
   if (const char* given = std::getenv("SLUICE_MODEL"); given != nullptr && *given != '\0') {

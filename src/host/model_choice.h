@@ -28,6 +28,9 @@ struct ModelPreferences {
 
 // $SLUICE_CACHE, else ~/.cache/sluice.
 std::filesystem::path default_cache_dir();
+// Whether embedded engines use our attention kernel: SLUICE_ATTENTION, `own` (also when it is not
+// set) or `ggml`. kUsage for anything else.
+Result<bool> own_attention();
 ModelPreferences model_preferences(std::string location, std::string name);
 
 // "FILE.gguf", "http://host/v1" or "http://host/v1#name".

@@ -167,6 +167,9 @@ Result<std::unique_ptr<ModelInstance>> Resources::open_instance(const std::strin
     EngineOptions engine;
     engine.id = id;
     engine.file = location.file;
+    auto attention = own_attention();
+    if (!attention) return std::unexpected(attention.error());
+    engine.own_attention = *attention;
     engine.threads = options_.threads;
     engine.clock = environment_.clock;
     engine.deterministic = defaults_of(settings).deterministic;

@@ -157,7 +157,8 @@ def check_header(name, text):
     if not name.endswith(".h"):
         return
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if "#pragma once" not in lines:
+    # Compiled once per instruction set, so it guards itself as Highway asks.
+    if "#pragma once" not in lines and "HWY_TARGET_TOGGLE" not in text:
         yield Finding(name, 1, "header", "has no #pragma once")
     opening = [line for line in lines[:2] if line != "#pragma once"]
     if not opening or not opening[0].startswith("//"):
@@ -221,6 +222,60 @@ def include_problem(folder, quote, target, table):
     return None
 
 
+NAMESPACE = re.compile(r"^(?:inline\s+)?namespace\b\s*([\w:]*)\s*$")
+TYPE = re.compile(r"^(?:class|struct|union|enum(?:\s+(?:class|struct))?)\s+"
+                  r"(?:(?:\[\[.*?\]\]|alignas\s*\([^)]*\))\s*)*([\w:]+)\s*(?:final\s*)?(?::(?!:).*)?$",
+                  re.DOTALL)
+
+
+def shared_types(text):
+    """(qualified name, line) of every type that other files could see: defined in no function, no
+    other type and no anonymous namespace."""
+    stripped = strip_preprocessor(strip_comments_and_strings(text))
+    scopes, head_start = [], 0  # the namespaces around; None: nothing in there is shared
+    for matched in re.finditer(r"[{};]", stripped):
+        position = matched.start()
+        if matched[0] == "{":
+            head = stripped[head_start:position]
+            words = without_template(head.strip())
+            namespace, defined = NAMESPACE.match(words), TYPE.match(words)
+            if defined and None not in scopes:
+                first = head_start + len(head) - len(head.lstrip())
+                yield ("::".join([*filter(None, scopes), defined[1]]),
+                       stripped.count("\n", 0, first) + 1)
+            if words == 'extern ""':
+                scopes.append("")
+            else:
+                scopes.append(namespace[1] or None if namespace else None)
+        elif matched[0] == "}" and scopes:
+            scopes.pop()
+        head_start = position + 1
+
+
+def may_meet(one, other):
+    """Can both files be in one program? Each folder of tests and of bench is one of its own, with all
+    of src/; a header may be anywhere."""
+    def program(name):
+        return pathlib.PurePosixPath(name).parts[:2]
+    return ("src" in (program(one)[0], program(other)[0]) or program(one) == program(other)
+            or one.endswith(".h") or other.endswith(".h"))
+
+
+def check_one_definition(texts):
+    """Two types of one name in one program: which of them a call gets is the linker's choice.
+    `texts`: of all our C++ files, by their names."""
+    seen = {}
+    for name, text in sorted(texts.items()):
+        for type_name, line in shared_types(text):
+            for other in seen.get(type_name, []):
+                if other != name and may_meet(name, other):
+                    yield Finding(name, line, "one-definition",
+                                  f"{type_name} is defined in {other} too: put it into an "
+                                  "anonymous namespace, or give it a name of its own")
+                    break
+            seen.setdefault(type_name, []).append(name)
+
+
 def check_text(name, text, table):
     """Every finding in one file whose path from the root is `name`."""
     findings = [*check_file_name(name, text), *check_file_length(name, text),
@@ -245,11 +300,13 @@ def own_sources(root):
 def check_tree(root):
     root = pathlib.Path(root)
     table = read_folder_table(root / "cmake" / "folders.txt")
-    findings = []
+    findings, cpp = [], {}
     for name in own_sources(root):
         text = (root / name).read_text(encoding="utf-8", errors="replace")
         findings += check_text(name, text, table)
-    return findings
+        if not name.endswith(".py"):
+            cpp[name] = text
+    return findings + list(check_one_definition(cpp))
 
 
 def main():

@@ -7,8 +7,11 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <utility>
 #include <vector>
 
+#include "engine/attention/huge_pages.h"
 #include "engine/attention/kernel.h"
 #include "engine/attention/scratch.h"
 
@@ -98,6 +101,29 @@ AttentionCall call_of(const ggml_tensor& op) {
   call.out = static_cast<float*>(op.data);
   return call;
 }
+
+// The pool that an op reads, the first time it is seen.
+class Pools {
+ public:
+  void see(const ggml_tensor& op) {
+    const ggml_tensor* keys = op.src[1];
+    ggml_backend_buffer_t pool = keys->view_src ? keys->view_src->buffer : nullptr;
+    if (!pool || ggml_backend_buffer_get_size(pool) < kWorthIt) return;
+    void* base = ggml_backend_buffer_get_base(pool);
+    {
+      std::lock_guard lock(mutex_);
+      if (!seen_.insert({base, ggml_backend_buffer_get_size(pool)}).second) return;
+      if (seen_.size() > kMost) seen_.clear();
+    }
+    prefer_huge_pages(base, ggml_backend_buffer_get_size(pool));
+  }
+
+ private:
+  static constexpr std::size_t kWorthIt = std::size_t{16} << 20;
+  static constexpr std::size_t kMost = 1000;
+  std::mutex mutex_;
+  std::set<std::pair<void*, std::size_t>> seen_;
+};
 
 // A work map in use, and what its threads share. Layers follow one another, so one set of states
 // serves them all.
@@ -189,6 +215,7 @@ class Kernel final : public ggml::cpu::tensor_traits {
   // Asked before a graph runs. Needs no memory of ggml's; false lets it plan for its own kernel.
   bool work_size(int, const ggml_tensor* op, size_t&) override {
     plans().begin(*op);
+    if (choice != Choice::kGgml) pools_.see(*op);
     return false;
   }
 
@@ -215,6 +242,8 @@ class Kernel final : public ggml::cpu::tensor_traits {
   }
 
  private:
+  Pools pools_;
+
   static void compute(const AttentionCall& call, Plan& plan, std::uint32_t thread,
                       const ggml_compute_params* params) {
     const std::uint64_t pieces = plan.map.pieces.size();

@@ -19,6 +19,8 @@ inline constexpr std::size_t kMaxRows = 4;  // query heads worked together
 // Cells are taken a few at a time for all KV heads, whose rows lie side by side within a cell: the
 // processor fetches ahead by itself where memory is read in its order, and only there.
 inline constexpr std::size_t kScoreCells = kManyRegisters ? 4 : 2;
+inline constexpr std::size_t kSumVectors = kLanes / kScoreCells;  // of a row, for kLanes cells
+inline constexpr std::size_t kRowSums = kSumVectors * kLanes;     // in floats
 inline constexpr std::size_t kValueCells = 8;
 // How many cells ahead memory is asked for.
 inline constexpr std::size_t kCellsAhead = 24;
@@ -38,8 +40,14 @@ struct CellRun {
   }
 };
 
-// The products of R queries with each of C cells' keys, before their lanes are summed: a row's
-// products for kLanes cells lie behind each other.
+// Two vectors to one: sums of neighbours, those of `a` in the lower half. Applied kLanes' logarithm
+// times, kLanes vectors become the sum of each.
+HWY_INLINE Vec sum_neighbours(Vec a, Vec b) {
+  return hn::Add(hn::ConcatEven(kFloats, b, a), hn::ConcatOdd(kFloats, b, a));
+}
+
+// The products of R queries with each of C cells' keys, their lanes summed up in part: sums[r] gets
+// one vector, kLanes / C lanes to a cell.
 template <class Row, std::size_t R, std::size_t C>
 HWY_INLINE void multiply_keys(const float* HWY_RESTRICT queries, std::size_t size,
                               const Row* HWY_RESTRICT keys, float* HWY_RESTRICT sums) {
@@ -63,43 +71,37 @@ HWY_INLINE void multiply_keys(const float* HWY_RESTRICT queries, std::size_t siz
 #pragma unroll
   for (std::size_t r = 0; r < R; ++r) {
 #pragma unroll
-    for (std::size_t c = 0; c < C; ++c) {
-      hn::Store(sum[r][c], kFloats, sums + (r * kLanes + c) * kLanes);
+    for (std::size_t n = C; n > 1; n /= 2) {
+#pragma unroll
+      for (std::size_t c = 0; c < n / 2; ++c) {
+        sum[r][c] = sum_neighbours(sum[r][2 * c], sum[r][2 * c + 1]);
+      }
     }
+    hn::Store(sum[r][0], kFloats, sums + r * kRowSums);
   }
 }
 
-// kLanes vectors to one: the sum of each. Halves their number kLanes' logarithm times.
-HWY_INLINE Vec sum_each(const float* HWY_RESTRICT sums) {
-  Vec v[kLanes];
+// A row's vectors of partial sums to one: the scores of kLanes cells.
+HWY_INLINE Vec sum_row(const float* HWY_RESTRICT sums) {
+  Vec v[kSumVectors];
 #pragma unroll
-  for (std::size_t i = 0; i < kLanes; ++i) v[i] = hn::Load(kFloats, sums + i * kLanes);
+  for (std::size_t i = 0; i < kSumVectors; ++i) v[i] = hn::Load(kFloats, sums + i * kLanes);
 #pragma unroll
-  for (std::size_t n = kLanes; n > 1; n /= 2) {
+  for (std::size_t n = kSumVectors; n > 1; n /= 2) {
 #pragma unroll
-    for (std::size_t i = 0; i < n / 2; ++i) {
-      v[i] = hn::Add(hn::ConcatEven(kFloats, v[2 * i + 1], v[2 * i]),
-                     hn::ConcatOdd(kFloats, v[2 * i + 1], v[2 * i]));
-    }
+    for (std::size_t i = 0; i < n / 2; ++i) v[i] = sum_neighbours(v[2 * i], v[2 * i + 1]);
   }
   return v[0];
 }
 
+// sums: of the first row, for this run of at most kScoreCells cells. What lies behind the last cell
+// of a short run repeats it.
 template <class Row, std::size_t R>
 HWY_INLINE void score_run(const float* queries, std::size_t size, const std::byte* base,
                           std::size_t stride, const CellRun& run, float* sums) {
-  if (run.count == kScoreCells) {
-    constexpr std::size_t kLast = kScoreCells - 1;
-    const Row keys[4] = {Row(run.row(base, stride, 0)), Row(run.row(base, stride, 1)),
-                         Row(run.row(base, stride, kLast / 2 + 1)),
-                         Row(run.row(base, stride, kLast))};
-    multiply_keys<Row, R, kScoreCells>(queries, size, keys, sums);
-    return;
-  }
-  for (std::size_t i = 0; i < run.count; ++i) {
-    const Row key(run.row(base, stride, i));
-    multiply_keys<Row, R, 1>(queries, size, &key, sums + i * kLanes);
-  }
+  auto key = [&](std::size_t i) { return Row(run.row(base, stride, std::min(i, run.count - 1))); };
+  const Row keys[4] = {key(0), key(1), key(2), key(3)};
+  multiply_keys<Row, R, kScoreCells>(queries, size, keys, sums);
 }
 
 // out[r] += sum over cells of weight * value, for V vectors of a row.
