@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := all
 .PHONY: all demo test test-long test-asan test-tsan bench-graph bench-expr bench-start bench-durable \
-        soak soak-bugs format lint clean help packages
+        bench-attention soak soak-bugs format lint clean help packages
 
 # Configures build/$(1) when needed and builds the targets $(2) there.
 define build
@@ -90,6 +90,11 @@ bench-durable: packages ## what durability costs, beside DBOS, LangGraph and Res
 	  --bench build/release/bin/bench_durable \
 	  --python $$(sed -n 's/^bench_durable=//p' build/.third_party) \
 	  --restate $$(sed -n 's/^restate=//p' build/.third_party)
+
+bench-attention: packages ## our attention kernel against llama.cpp's (see bench/attention/README.md)
+	$(call provide,$(ENGINE))
+	$(call build,release,bench_attention)
+	@build/release/bin/bench_attention --model $$(sed -n 's/^model=//p' build/.third_party)
 
 bench-expr: packages ## time per expression (see bench/expr/README.md)
 	$(call provide,llama xgrammar)

@@ -143,11 +143,9 @@ int make_runs(std::int64_t count, const std::string& path) {
         card.plan = fmt::format("plan{}.yaml", i % 50);
         card.status = "running";
         card.started_ns = card.updated_ns = (1'700'000'000 + i) * kNsPerSecond;
+        const JournalBatch first{{{1, 1, "a record"}}, {}};
         const RunLease lease =
-            require(journal.create_run(fmt::format("bench-{:07}", i), card), "a new run");
-        JournalBatch batch;
-        batch.records.push_back({1, 1, "a record"});
-        require(journal.append(lease, std::move(batch), nullptr), "a record");
+            require(journal.create_run(fmt::format("bench-{:07}", i), card, first), "a new run");
         card.status = "succeeded";
         card.tasks_done = 10;
         if (auto closed = journal.close_run(lease, card, JournaledRunState::kEnded); !closed) {

@@ -1,9 +1,13 @@
 #include "cli/command.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
+#include <optional>
+#include <ranges>
 #include <string>
 #include <vector>
 
@@ -53,48 +57,84 @@ constexpr std::string_view kFooter =
     "  sluice resume last\n"
     "\n";
 
-bool known_command(std::string_view name) {
-  for (const Command& command : kCommands) {
-    if (command.name == name) return true;
-  }
-  return false;
+std::vector<std::string_view> names_of(std::span<const Command> table) {
+  std::vector<std::string_view> names;
+  names.reserve(table.size());
+  for (const Command& command : table) names.push_back(command.name);
+  return names;
 }
 
-// A first word that is no subcommand: a misspelt one, or a plan without `run`.
-bool explain_first_word(int argc, char** argv) {
+// A word where one of the table is due that is none of them: what is wrong and what was meant.
+// nullopt: it is one, or an option.
+std::optional<std::string> no_such_command(std::span<const Command> table, const std::string& word,
+                                           std::string_view before) {
+  const auto names = names_of(table);
+  if (word.starts_with('-') || std::ranges::find(names, word) != names.end()) return std::nullopt;
+  const std::string close = closest_name(word, names);
+  return fmt::format("there is no command '{}{}'{}", before, harmless(word),
+                     close.empty() ? "" : fmt::format("; did you mean {}?", close));
+}
+
+// A first word that is no subcommand: a misspelt one, or a plan without `run`. The same after
+// `runs`.
+bool explain_first_words(int argc, char** argv) {
   if (argc < 2) return false;
   const std::string word = argv[1];
-  if (word.starts_with('-') || known_command(word)) return false;
-  std::vector<std::string_view> names;
-  for (const Command& command : kCommands) names.push_back(command.name);
-  std::string message = fmt::format("there is no command '{}'", harmless(word));
-  const std::string close = closest_name(word, names);
+  const bool of_runs = word == "runs" && argc > 2;
+  auto message = of_runs ? no_such_command(kRunsCommands, argv[2], "runs ")
+                         : no_such_command(kCommands, word, "");
+  if (!message) return false;
   std::error_code ignored;
-  if (std::filesystem::exists(word, ignored) || word.ends_with(".yaml") ||
-      word.ends_with(".json")) {
-    message += fmt::format("; did you mean: sluice run {}", harmless(word));
-  } else if (!close.empty()) {
-    message += fmt::format("; did you mean {}?", close);
-  } else {
-    message += "; sluice --help lists them";
+  if (!of_runs && (std::filesystem::exists(word, ignored) || word.ends_with(".yaml") ||
+                   word.ends_with(".json"))) {
+    message =
+        fmt::format("there is no command '{0}'; did you mean: sluice run {0}", harmless(word));
+  } else if (!message->ends_with('?')) {
+    *message += fmt::format("; sluice {}--help lists them", of_runs ? "runs " : "");
   }
-  print_error(Error(ErrorCode::kUsage, message));
+  print_error(Error(ErrorCode::kUsage, *message));
   return true;
 }
 
-// "--prama" and its like: what the subcommand has that is close.
-std::string close_option(CLI::App& app, std::string_view text) {
+// From `app` to the innermost subcommand that the words named.
+std::vector<CLI::App*> named_commands(CLI::App& app) {
+  std::vector<CLI::App*> named{&app};
+  for (auto inner = app.get_subcommands(); !inner.empty();
+       inner = inner.front()->get_subcommands()) {
+    named.push_back(inner.front());
+  }
+  return named;
+}
+
+// "--prama" and its like: what the subcommand has that is close; "" also where it has that very
+// one.
+std::string close_option(const std::vector<CLI::App*>& commands, std::string_view text) {
   const std::size_t at = text.find("--");
   if (at == std::string_view::npos) return "";
-  const std::string_view given = text.substr(at, text.find_first_of(" =,", at) - at);
+  const std::string_view given = text.substr(at, text.find_first_of(" =,:", at) - at);
   std::vector<std::string> names;
-  for (CLI::App* sub : app.get_subcommands()) {
-    for (const CLI::Option* option : sub->get_options()) {
+  for (const CLI::App* command : commands) {
+    for (const CLI::Option* option : command->get_options()) {
       for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
     }
   }
   const std::string close = closest_name(given, names);
   return close.empty() || close == given ? "" : fmt::format("; did you mean {}?", close);
+}
+
+// What CLI11 says, but for words that were too many: it lists them last first.
+int explain_parse_error(CLI::App& app, const CLI::ParseError& wrong) {
+  std::string what = harmless(wrong.what());
+  if (wrong.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError)) {
+    what = fmt::format("not expected: {}",
+                       harmless(fmt::to_string(fmt::join(app.remaining(true), " "))));
+  }
+  const auto commands = named_commands(app);
+  print_error(Error(ErrorCode::kUsage, what + close_option(commands, what)));
+  std::string again = "sluice";
+  for (const CLI::App* command : commands | std::views::drop(1)) again += " " + command->get_name();
+  write_err(again + " --help shows how it is used\n");
+  return kUsageWrong;
 }
 
 void set_level(const std::string& name) {
@@ -110,12 +150,13 @@ std::span<const Command> commands() { return kCommands; }
 std::span<const Command> runs_commands() { return kRunsCommands; }
 
 int run_command_line(int argc, char** argv) {
-  if (explain_first_word(argc, argv)) return kUsageWrong;
+  if (explain_first_words(argc, argv)) return kUsageWrong;
   CLI::App app(
       "Sluice runs AI workflows as parallel dataflow: plans of model calls, tools, SQL and "
       "code, checked before they run",
       "sluice");
   app.set_help_all_flag("--help-all", "Help for all commands");
+  app.set_version_flag("--version", version_text(), "Print the version");
   app.add_option_function<std::string>("--log", set_level,
                                        "What to log: trace, debug, info, warning, error, off");
   app.require_subcommand(1);
@@ -133,16 +174,13 @@ int run_command_line(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
-    return write_out(app.help()) ? kGood : kRunFailed;
+    return print_text(app.help());
   } catch (const CLI::CallForAllHelp& help) {
-    return write_out(app.help("", CLI::AppFormatMode::All)) ? kGood : kRunFailed;
+    return print_text(app.help("", CLI::AppFormatMode::All));
+  } catch (const CLI::CallForVersion& version) {
+    return print_text(version_text());
   } catch (const CLI::ParseError& wrong) {
-    const std::string what = wrong.what();
-    print_error(Error(ErrorCode::kUsage, harmless(what) + close_option(app, what)));
-    std::string again = "sluice";
-    for (CLI::App* sub : app.get_subcommands()) again += " " + sub->get_name();
-    write_err(again + " --help shows how it is used\n");
-    return kUsageWrong;
+    return explain_parse_error(app, wrong);
   }
   return status;
 }

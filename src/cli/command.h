@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace sluice::cli {
@@ -41,6 +42,8 @@ void add_runs_tail(CLI::App& app, int& status);
 void add_runs_export(CLI::App& app, int& status);
 void add_runs_check(CLI::App& app, int& status);
 void add_runs_gc(CLI::App& app, int& status);
+
+std::string version_text();  // with a line end
 
 // The whole command line; gives the exit code.
 int run_command_line(int argc, char** argv);

@@ -105,10 +105,7 @@ int approve_command(const ApproveArguments& arguments) {
   RunQuery query;
   query.state = JournaledRunState::kOpen;
   auto runs = (*journal)->list_runs(query);
-  if (!runs) {
-    print_error(runs.error());
-    return exit_code_of(runs.error());
-  }
+  if (!runs) return end_with(runs.error());
   std::vector<Question> questions;
   for (const JournaledRun& run : *runs) {
     if (run.card.waits > 0) add_questions(**journal, run, arguments.whom, questions);
@@ -121,11 +118,7 @@ int approve_command(const ApproveArguments& arguments) {
   } else {
     text = questions_text(questions, journal_argument(arguments.journal));
   }
-  if (auto written = write_out(text); !written) {
-    print_error(written.error());
-    return kRunFailed;
-  }
-  return kGood;
+  return print_text(text);
 }
 
 }  // namespace

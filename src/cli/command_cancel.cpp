@@ -19,14 +19,14 @@ namespace {
 struct CancelArguments {
   std::string run;
   std::string reason;
-  JournalOptions journal;
-  OutputOptions output;
+  LiveOptions live;
 };
 
 constexpr std::string_view kFooter =
     "Examples:\n"
     "  sluice cancel last\n"
     "  sluice cancel 01kd3 \"wrong month\"\n"
+    "  sluice cancel 01kd3 --dir moved/here     (where its tools find their files now)\n"
     "\n"
     "A cancelled run never goes on. Where its plan says `undo: true`, what its finished tasks did "
     "is\n"
@@ -35,10 +35,7 @@ constexpr std::string_view kFooter =
 
 int tell(Journal& journal, const JournaledRun& run, const std::string& reason) {
   auto sent = send_message(journal, run.run_id, CancelMessage{reason});
-  if (!sent) {
-    print_error(sent.error());
-    return exit_code_of(sent.error());
-  }
+  if (!sent) return end_with(sent.error());
   write_err(fmt::format("told {}: it cancels run {}\n", run.owner, run.run_id));
   return kGood;
 }
@@ -51,15 +48,14 @@ int exit_code_of_cancel(const RunReport& report) {
   return kGood;
 }
 
-int take_up(Journal& journal, const JournaledRun& run, const CancelArguments& arguments) {
-  RunSettings settings = settings_of({}, ".");
-  settings.handle_signals = true;
-  settings.journal = &journal;
-  ResumeRequest request;
-  request.run_id = run.run_id;
+int take_up(Journal& journal, const JournaledRun& run, const CancelArguments& arguments,
+            std::uint64_t memory) {
+  const LiveOptions& live = arguments.live;
+  const RunSettings settings = live_settings(live, ".", memory, &journal);
+  ResumeRequest request = resume_request(live, run.run_id);
   request.cancel = arguments.reason;
   const Terminal terminal = terminal_of(2);
-  RunWatcher watcher(arguments.output, terminal);
+  RunWatcher watcher(live.output, terminal);
   auto report = resume_run(request, settings, watcher);
   watcher.finish();
   // Somebody was quicker: that process is told.
@@ -68,34 +64,33 @@ int take_up(Journal& journal, const JournaledRun& run, const CancelArguments& ar
     if (now && !now->owner.empty()) return tell(journal, *now, arguments.reason);
   }
   SourceLines sources;
-  const int status =
-      finish_run(report, arguments.output, {"", {}, terminal, journal_argument(arguments.journal)},
-                 sources, watcher);
+  const int status = finish_run(
+      report, live.output, {"", {}, terminal, journal_argument(live.journal)}, sources, watcher);
   const bool cancelled = report && report->outcome.status == RunStatus::kCancelled;
   return cancelled ? exit_code_of_cancel(*report) : status;
 }
 
 int cancel_command(const CancelArguments& arguments) {
-  auto journal = require_journal(arguments.journal);
-  if (!journal) return journal.error();
-  auto run = require_run(**journal, arguments.run);
-  if (!run) return run.error();
-  if (run->state == JournaledRunState::kEnded) {
-    print_error(Error(ErrorCode::kRunEnded,
-                      fmt::format("run {} has ended ({})", run->run_id, run->card.status)));
-    return kUsageWrong;
+  auto memory = check_live_options(arguments.live);
+  if (!memory) return memory.error();
+  auto chosen = require_run(arguments.live.journal, arguments.run);
+  if (!chosen) return chosen.error();
+  const auto& [journal, run] = *chosen;
+  if (run.state == JournaledRunState::kEnded) {
+    return end_with(Error(ErrorCode::kRunEnded,
+                          fmt::format("run {} has ended ({})", run.run_id, run.card.status)));
   }
-  if (!run->owner.empty()) return tell(**journal, *run, arguments.reason);
-  return take_up(**journal, *run, arguments);
+  if (!run.owner.empty()) return tell(*journal, run, arguments.reason);
+  return take_up(*journal, run, arguments, *memory);
 }
 
 }  // namespace
 
 void add_cancel(CLI::App& app, int& status) {
   auto arguments = std::make_shared<CancelArguments>();
-  app.add_option("RUN", arguments->run, "The run: its id, a beginning of it, or last")->required();
+  add_run_argument(app, arguments->run);
   app.add_option("REASON", arguments->reason, "Why, for whoever looks at the run later");
-  add_journal_option(app, arguments->journal);
+  add_live_options(app, arguments->live);
   app.footer(std::string(kFooter));
   app.callback([arguments, &status] { status = cancel_command(*arguments); });
 }

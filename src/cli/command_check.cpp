@@ -40,13 +40,10 @@ std::string json_lines(const CheckedPlan& checked) {
 
 int check_one(const std::string& file, const CheckArguments& arguments) {
   auto checked = check_plan_file(file);
-  if (!checked) {
-    print_error(checked.error());
-    return exit_code_of(checked.error());
-  }
+  if (!checked) return end_with(checked.error());
   const bool bad = checked->findings.has_errors() || checked->plan == nullptr;
   if (arguments.json) {
-    if (!write_out(json_lines(*checked))) return kRunFailed;
+    if (const ExitCode failed = print_text(json_lines(*checked))) return failed;
   } else {
     const Terminal terminal = terminal_of(1);
     std::string text =
@@ -58,10 +55,7 @@ int check_one(const std::string& file, const CheckArguments& arguments) {
       text += fmt::format("{}: good, {}{}\n", file, plural(checked->plan->steps.size(), "step"),
                           warnings == 0 ? "" : ", " + plural(warnings, "warning"));
     }
-    if (auto written = write_out(text); !written) {
-      print_error(written.error());
-      return kRunFailed;
-    }
+    if (const ExitCode failed = print_text(text)) return failed;
   }
   return bad ? kPlanWrong : kGood;
 }

@@ -159,9 +159,7 @@ void add_completion(CLI::App& app, int& status) {
     const std::string text = *shell == "bash"  ? bash_script(commands)
                              : *shell == "zsh" ? zsh_script(commands)
                                                : fish_script(commands);
-    auto written = write_out(text);
-    if (!written) print_error(written.error());
-    status = written ? kGood : kRunFailed;
+    status = print_text(text);
   });
 }
 

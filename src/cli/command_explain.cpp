@@ -25,10 +25,7 @@ int explain_command(const ExplainArguments& arguments) {
   if (!checked) return checked.error();
   auto catalog = catalog_of(*checked->plan);
   auto physical = lower_plan(checked->plan, *catalog);
-  if (!physical) {
-    print_error(physical.error());
-    return exit_code_of(physical.error());
-  }
+  if (!physical) return end_with(physical.error());
   const PlanGraph graph = graph_of(**physical);
   std::string text;
   if (arguments.format == "dot") {
@@ -40,11 +37,7 @@ int explain_command(const ExplainArguments& arguments) {
   } else {
     text = graph_text(graph, arguments.plan, *checked->plan);
   }
-  if (auto written = write_out(text); !written) {
-    print_error(written.error());
-    return kRunFailed;
-  }
-  return kGood;
+  return print_text(text);
 }
 
 }  // namespace

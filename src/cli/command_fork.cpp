@@ -10,7 +10,6 @@
 #include "cli/params.h"
 #include "cli/plan_file.h"
 #include "cli/run_end.h"
-#include "cli/run_watcher.h"
 #include "data/json.h"
 #include "host/run_fork.h"
 
@@ -43,7 +42,8 @@ constexpr std::string_view kFooter =
 // The plan of the new run: a file, or what the old run has recorded.
 std::expected<CheckedPlan, ExitCode> plan_of(Journal& journal, const JournaledRun& run,
                                              const ForkArguments& arguments) {
-  if (!arguments.plan.empty()) return require_plan(arguments.plan, !arguments.live.output.quiet);
+  const OutputOptions& output = arguments.live.output;
+  if (!arguments.plan.empty()) return require_plan(arguments.plan, !output.quiet && !output.json);
   auto header = read_run_header(journal, run.run_id);
   auto recorded =
       header ? read_recorded_plan(*header) : Result<RecordedPlan>(std::unexpected(header.error()));
@@ -51,8 +51,7 @@ std::expected<CheckedPlan, ExitCode> plan_of(Journal& journal, const JournaledRu
                        : Result<RunSurroundings>(std::unexpected(header.error()));
   if (!recorded || !before) {
     const Error error = !recorded ? recorded.error() : before.error();
-    print_error(error);
-    return std::unexpected(exit_code_of(error));
+    return std::unexpected(end_with(error));
   }
   CheckedPlan checked;
   checked.file = header->files[0].first;
@@ -94,44 +93,35 @@ void say_what_is_reused(const ForkPreparation& prepared, const std::string& run_
 int run_fork(Journal& journal, const JournaledRun& run, const ForkArguments& arguments,
              const RunSettings& settings, CheckedPlan& checked) {
   auto prepared = prepare_fork(journal, run.run_id, arguments.from, checked.plan);
-  if (!prepared) {
-    print_error(prepared.error());
-    return exit_code_of(prepared.error());
-  }
+  if (!prepared) return end_with(prepared.error());
   auto params =
       require_params(checked, params_of(*checked.plan, prepared->params, arguments.params));
   if (!params) return params.error();
   const LiveOptions& live = arguments.live;
   if (!live.output.quiet && !live.output.json) say_what_is_reused(*prepared, run.run_id);
-  const Terminal terminal = terminal_of(2);
-  RunWatcher watcher(live.output, terminal);
-  auto report = run_plan({checked.plan, std::move(*params), checked.texts, prepared->forked},
-                         settings, watcher);
-  watcher.finish();
-  return finish_run(report, live.output,
-                    {checked.file, checked.files, terminal, journal_argument(live.journal)},
-                    checked.sources, watcher);
+  const RunRequest request{checked.plan, std::move(*params), checked.texts, prepared->forked};
+  return watch_run(live, &checked,
+                   [&](RunObserver& observer) { return run_plan(request, settings, observer); });
 }
 
 int fork_command(const ForkArguments& arguments) {
   const LiveOptions& live = arguments.live;
   auto memory = check_live_options(live);
   if (!memory) return memory.error();
-  auto journal = require_journal(live.journal);
-  if (!journal) return journal.error();
-  auto run = require_run(**journal, arguments.run);
-  if (!run) return run.error();
-  auto checked = plan_of(**journal, *run, arguments);
+  auto chosen = require_run(live.journal, arguments.run);
+  if (!chosen) return chosen.error();
+  const auto& [journal, run] = *chosen;
+  auto checked = plan_of(*journal, run, arguments);
   if (!checked) return checked.error();
-  return run_fork(**journal, *run, arguments,
-                  live_settings(live, checked->folder, *memory, journal->get()), *checked);
+  return run_fork(*journal, run, arguments,
+                  live_settings(live, checked->folder, *memory, journal.get()), *checked);
 }
 
 }  // namespace
 
 void add_fork(CLI::App& app, int& status) {
   auto arguments = std::make_shared<ForkArguments>();
-  app.add_option("RUN", arguments->run, "The run: its id, a beginning of it, or last")->required();
+  add_run_argument(app, arguments->run);
   app.add_option("--from", arguments->from, "The first step that runs again")
       ->required()
       ->type_name("STEP");

@@ -22,11 +22,11 @@ int init_command(const fs::path& folder) {
   for (const StarterFile& file : kStarterFiles) {
     const fs::path target = folder / file.name;
     if (fs::exists(target, status)) {
-      print_error(Error(ErrorCode::kUsage,
-                        fmt::format("{} is there already and stays as it is; name another folder: "
-                                    "sluice init DIR",
-                                    target.string())));
-      return kUsageWrong;
+      return end_with(
+          Error(ErrorCode::kUsage,
+                fmt::format("{} is there already and stays as it is; name another folder: "
+                            "sluice init DIR",
+                            target.string())));
     }
   }
   for (const StarterFile& file : kStarterFiles) {
@@ -34,23 +34,19 @@ int init_command(const fs::path& folder) {
     fs::create_directories(target.parent_path().empty() ? fs::path(".") : target.parent_path(),
                            status);
     if (status) {
-      print_error(
+      return end_with(
           Error(ErrorCode::kIo, fmt::format("cannot make the folder {}: {}",
                                             target.parent_path().string(), status.message())));
-      return kRunFailed;
     }
     auto written = write_file(target.string(), file.text);
-    if (!written) {
-      print_error(written.error());
-      return kRunFailed;
-    }
+    if (!written) return end_with(written.error());
   }
   const std::string plan = (folder / "plan.yaml").lexically_normal().string();
   const std::string text = fmt::format(
       "wrote {} and two notes for it to read\n"
       "next: sluice run {}\n",
       plan, plan);
-  return write_out(text) ? kGood : kRunFailed;
+  return print_text(text);
 }
 
 }  // namespace

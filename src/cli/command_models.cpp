@@ -79,9 +79,8 @@ int models_command(const ModelsArguments& arguments) {
       text += default_text(settings.models, bad);
     if (text.empty()) text = "the plan uses no model\n";
   }
-  auto written = write_out(text);
-  if (!written) print_error(written.error());
-  return !written || bad ? kRunFailed : kGood;
+  const ExitCode printed = print_text(text);
+  return bad ? kRunFailed : printed;
 }
 
 }  // namespace

@@ -65,22 +65,14 @@ std::string replay_json(PastRun& run) {
 }
 
 int replay_command(const ReplayArguments& arguments) {
-  auto journal = require_journal(arguments.journal);
-  if (!journal) return journal.error();
-  auto found = require_run(**journal, arguments.run);
-  if (!found) return found.error();
+  auto chosen = require_run(arguments.journal, arguments.run);
+  if (!chosen) return chosen.error();
   PastRunOptions options;
   options.check = true;
-  auto run = PastRun::read(**journal, found->run_id, options);
-  if (!run) {
-    print_error(run.error());
-    return exit_code_of(run.error());
-  }
+  auto run = PastRun::read(*chosen->journal, chosen->run.run_id, options);
+  if (!run) return end_with(run.error());
   const std::string text = arguments.json ? replay_json(**run) : replay_text(**run);
-  if (auto written = write_out((*run)->redactor().clean(text)); !written) {
-    print_error(written.error());
-    return kRunFailed;
-  }
+  if (const ExitCode failed = print_text((*run)->redactor().clean(text))) return failed;
   for (const std::string& other : other_programs(**run)) {
     write_err(
         fmt::format("note: sluice {} had the run, this is {}: another version may decide "
@@ -94,7 +86,7 @@ int replay_command(const ReplayArguments& arguments) {
 
 void add_replay(CLI::App& app, int& status) {
   auto arguments = std::make_shared<ReplayArguments>();
-  app.add_option("RUN", arguments->run, "The run: its id, a beginning of it, or last")->required();
+  add_run_argument(app, arguments->run);
   app.add_flag("--json", arguments->json, "As one JSON object");
   add_journal_option(app, arguments->journal);
   app.footer(std::string(kFooter));

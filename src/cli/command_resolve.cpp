@@ -63,21 +63,14 @@ Result<void> send(Journal& journal, const std::string& run_id, const ResolveMess
 
 int resolve_command(const ResolveArguments& arguments) {
   auto message = message_of(arguments);
-  if (!message) {
-    print_error(message.error());
-    return kUsageWrong;
-  }
-  auto journal = require_journal(arguments.journal);
-  if (!journal) return journal.error();
-  auto run = require_run(**journal, arguments.run);
-  if (!run) return run.error();
-  if (auto sent = send(**journal, run->run_id, *message); !sent) {
-    print_error(sent.error());
-    return exit_code_of(sent.error());
-  }
+  if (!message) return end_with(message.error());
+  auto chosen = require_run(arguments.journal, arguments.run);
+  if (!chosen) return chosen.error();
+  const auto& [journal, run] = *chosen;
+  if (auto sent = send(*journal, run.run_id, *message); !sent) return end_with(sent.error());
   write_err(
-      fmt::format("what became of {} is in the inbox of run {}\n", arguments.task, run->run_id));
-  say_who_takes_it(*run, arguments.journal);
+      fmt::format("what became of {} is in the inbox of run {}\n", arguments.task, run.run_id));
+  say_who_takes_it(run, arguments.journal);
   return kGood;
 }
 
@@ -85,7 +78,7 @@ int resolve_command(const ResolveArguments& arguments) {
 
 void add_resolve(CLI::App& app, int& status) {
   auto arguments = std::make_shared<ResolveArguments>();
-  app.add_option("RUN", arguments->run, "The run: its id, a beginning of it, or last")->required();
+  add_run_argument(app, arguments->run);
   app.add_option("TASK", arguments->task, "The task, as sluice runs show names it")->required();
   auto* done =
       app.add_option("--done", arguments->done, "It happened, and gave this")->type_name("JSON");

@@ -4,7 +4,6 @@
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/run_end.h"
-#include "cli/run_watcher.h"
 #include "host/run_service.h"
 
 namespace sluice::cli {
@@ -32,30 +31,20 @@ int resume_command(const ResumeArguments& arguments) {
   const LiveOptions& live = arguments.live;
   auto memory = check_live_options(live);
   if (!memory) return memory.error();
-  auto journal = require_journal(live.journal);
-  if (!journal) return journal.error();
-  auto run = require_run(**journal, arguments.run);
-  if (!run) return run.error();
-  const RunSettings settings = live_settings(live, ".", *memory, journal->get());
-  ResumeRequest request;
-  request.run_id = run->run_id;
+  auto chosen = require_run(live.journal, arguments.run);
+  if (!chosen) return chosen.error();
+  const RunSettings settings = live_settings(live, ".", *memory, chosen->journal.get());
+  ResumeRequest request = resume_request(live, chosen->run.run_id);
   request.accept_changes = arguments.accept_changes;
-  request.other_work_dir = !live.machine.directory.empty();
-  request.other_model = !live.machine.model.empty();
-  const Terminal terminal = terminal_of(2);
-  RunWatcher watcher(live.output, terminal);
-  auto report = resume_run(request, settings, watcher);
-  watcher.finish();
-  SourceLines sources;
-  return finish_run(report, live.output, {"", {}, terminal, journal_argument(live.journal)},
-                    sources, watcher);
+  return watch_run(live, nullptr,
+                   [&](RunObserver& observer) { return resume_run(request, settings, observer); });
 }
 
 }  // namespace
 
 void add_resume(CLI::App& app, int& status) {
   auto arguments = std::make_shared<ResumeArguments>();
-  app.add_option("RUN", arguments->run, "The run: its id, a beginning of it, or last")->required();
+  add_run_argument(app, arguments->run);
   add_live_options(app, arguments->live);
   app.add_flag("--accept-changes", arguments->accept_changes,
                "Go on although a model is another than the one that the run began with");

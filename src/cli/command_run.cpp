@@ -8,7 +8,6 @@
 #include "cli/params.h"
 #include "cli/plan_file.h"
 #include "cli/run_end.h"
-#include "cli/run_watcher.h"
 #include "host/journal_place.h"
 #include "host/run_service.h"
 
@@ -39,35 +38,29 @@ constexpr std::string_view kFooter =
     "where it stopped: nothing that is done is done again. `sluice runs` lists what there is.\n";
 
 // The journal to record in; null for none.
-std::expected<std::unique_ptr<Journal>, int> journal_of(const JournalOptions& options) {
+std::expected<std::unique_ptr<Journal>, ExitCode> journal_of(const JournalOptions& options) {
   if (options.without) return nullptr;
   auto journal = open_run_journal(journal_place(options.place));
   if (journal) return std::move(*journal);
-  print_error(journal.error());
+  const ExitCode code = end_with(journal.error());
   write_err("a run that nothing needs to survive can do without: --no-journal\n");
-  return std::unexpected(static_cast<int>(exit_code_of(journal.error())));
+  return std::unexpected(code);
 }
 
 int run_command(const RunArguments& arguments) {
   const LiveOptions& live = arguments.live;
   auto memory = check_live_options(live);
   if (!memory) return memory.error();
-  const OutputOptions& output = live.output;
-  auto checked = require_plan(arguments.plan, !output.quiet && !output.json);
+  auto checked = require_plan(arguments.plan, !live.output.quiet && !live.output.json);
   if (!checked) return checked.error();
   auto params = require_params(*checked, collect_params(*checked->plan, arguments.params));
   if (!params) return params.error();
   auto journal = journal_of(live.journal);
   if (!journal) return journal.error();
   const RunSettings settings = live_settings(live, checked->folder, *memory, journal->get());
-  const Terminal terminal = terminal_of(2);
-  RunWatcher watcher(output, terminal);
-  auto report = run_plan({checked->plan, std::move(*params), checked->texts, std::nullopt},
-                         settings, watcher);
-  watcher.finish();
-  const ReportContext context{checked->file, checked->files, terminal,
-                              journal_argument(live.journal)};
-  return finish_run(report, output, context, checked->sources, watcher);
+  const RunRequest request{checked->plan, std::move(*params), checked->texts, std::nullopt};
+  return watch_run(live, &*checked,
+                   [&](RunObserver& observer) { return run_plan(request, settings, observer); });
 }
 
 }  // namespace

@@ -12,7 +12,6 @@
 #include "cli/run_words.h"
 #include "cli/table.h"
 #include "data/json.h"
-#include "host/journal_place.h"
 
 namespace sluice::cli {
 namespace {
@@ -97,21 +96,11 @@ std::string list_text(const std::vector<JournaledRun>& runs, WallNs now) {
 
 int list_runs(const ListArguments& arguments) {
   auto query = query_of(arguments);
-  if (!query) {
-    print_error(query.error());
-    return kUsageWrong;
-  }
-  if (nothing_recorded_yet(arguments.journal.place)) {
-    write_err("no run was recorded yet; sluice run records each\n");
-    return kGood;
-  }
+  if (!query) return end_with(query.error());
   auto journal = require_journal(arguments.journal);
   if (!journal) return journal.error();
   auto runs = (*journal)->list_runs(*query);
-  if (!runs) {
-    print_error(runs.error());
-    return exit_code_of(runs.error());
-  }
+  if (!runs) return end_with(runs.error());
   std::erase_if(*runs, [&](const JournaledRun& run) { return !fits(run, arguments.state); });
   if (runs->size() > arguments.limit) runs->resize(arguments.limit);
   std::string text;
@@ -122,11 +111,7 @@ int list_runs(const ListArguments& arguments) {
   } else {
     text = list_text(*runs, system_clock().wall_ns());
   }
-  if (auto written = write_out(text); !written) {
-    print_error(written.error());
-    return kRunFailed;
-  }
-  return kGood;
+  return print_text(text);
 }
 
 }  // namespace
@@ -140,6 +125,7 @@ void add_runs(CLI::App& app, int& status) {
   app.add_option("--since", arguments->since, "Only runs begun within this time, as 7d or 12h")
       ->type_name("AGE");
   app.add_option("-n,--limit", arguments->limit, "At most so many, the newest (default: 50)")
+      ->check(CLI::Range(1U, 1'000'000'000U))
       ->type_name("N");
   app.add_flag("--json", arguments->json, "One run a line as JSON");
   app.require_subcommand(0, 1);

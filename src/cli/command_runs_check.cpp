@@ -70,10 +70,7 @@ int report(const Damages& damages, std::size_t runs, std::uint64_t records, bool
     text += fmt::format("{} with {} records, {} of them whole\n", plural(runs, "run"),
                         count_text(records), count_text(runs - std::min(runs, damaged_runs)));
   }
-  if (auto written = write_out(text); !written) {
-    print_error(written.error());
-    return kRunFailed;
-  }
+  if (const ExitCode failed = print_text(text)) return failed;
   return damages.empty() ? kGood : kRunFailed;
 }
 
@@ -85,10 +82,7 @@ int check_command(const CheckArguments& arguments) {
       [&](const JournalDamage& damage) { damages[damage.run_id].push_back(damage); });
   auto runs = checked ? (*journal)->list_runs({})
                       : Result<std::vector<JournaledRun>>(std::unexpected(checked.error()));
-  if (!runs) {
-    print_error(runs.error());
-    return exit_code_of(runs.error());
-  }
+  if (!runs) return end_with(runs.error());
   std::uint64_t records = 0;
   for (const JournaledRun& run : *runs) {
     records += run.last_seq;

@@ -26,18 +26,17 @@ constexpr std::string_view kFooter =
     "Secrets are left out. Large values stand as their hash.\n";
 
 int export_command(const ExportArguments& arguments) {
-  auto journal = require_journal(arguments.journal);
-  if (!journal) return journal.error();
-  auto run = require_run(**journal, arguments.run);
-  if (!run) return run.error();
+  auto chosen = require_run(arguments.journal, arguments.run);
+  if (!chosen) return chosen.error();
+  const auto& [journal, run] = *chosen;
   // As far as its plan can be read: a damaged header must not keep the rest from being seen.
   Redactor redactor;
-  if (auto header = read_run_header(**journal, run->run_id)) {
+  if (auto header = read_run_header(*journal, run.run_id)) {
     if (auto plan = read_recorded_plan(*header)) redactor = redactor_of(*header, *plan->plan);
   }
   std::string lines;
   Result<void> good;
-  auto read = (*journal)->read(run->run_id, 1, [&](JournalSeq seq, const JournalRecord& bytes) {
+  auto read = journal->read(run.run_id, 1, [&](JournalSeq seq, const JournalRecord& bytes) {
     auto record = decode_record(bytes);
     if (!record) {
       good = std::unexpected(record.error());
@@ -53,15 +52,14 @@ int export_command(const ExportArguments& arguments) {
   if (auto written = write_out(lines); good && !written) good = written;
   if (good && !read) good = read;
   if (good) return kGood;
-  print_error(good.error());
-  return exit_code_of(good.error());
+  return end_with(good.error());
 }
 
 }  // namespace
 
 void add_runs_export(CLI::App& app, int& status) {
   auto arguments = std::make_shared<ExportArguments>();
-  app.add_option("RUN", arguments->run, "The run: its id, a beginning of it, or last")->required();
+  add_run_argument(app, arguments->run);
   add_journal_option(app, arguments->journal);
   app.footer(std::string(kFooter));
   app.callback([arguments, &status] { status = export_command(*arguments); });

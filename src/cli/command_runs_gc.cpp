@@ -51,17 +51,11 @@ Result<GcRules> rules_of(const GcArguments& arguments) {
 
 int gc_command(const GcArguments& arguments) {
   auto rules = rules_of(arguments);
-  if (!rules) {
-    print_error(rules.error());
-    return kUsageWrong;
-  }
+  if (!rules) return end_with(rules.error());
   auto journal = require_journal(arguments.journal);
   if (!journal) return journal.error();
   auto runs = (*journal)->list_runs({});
-  if (!runs) {
-    print_error(runs.error());
-    return exit_code_of(runs.error());
-  }
+  if (!runs) return end_with(runs.error());
   const WallNs now = system_clock().wall_ns();
   std::uint64_t count = 0, bytes = 0;
   int status = kGood;
@@ -72,8 +66,7 @@ int gc_command(const GcArguments& arguments) {
                             harmless(run.card.plan)));
     } else if (auto deleted = (*journal)->delete_run(run.run_id); !deleted) {
       // Somebody took it up meanwhile: that one stays, the others go.
-      print_error(deleted.error());
-      status = exit_code_of(deleted.error());
+      status = end_with(deleted.error());
       continue;
     }
     ++count;

@@ -238,33 +238,24 @@ Value show_json(PastRun& run, const FailedAttempts& attempts) {
 }
 
 int show_command(const ShowArguments& arguments) {
-  auto journal = require_journal(arguments.journal);
-  if (!journal) return journal.error();
-  auto found = require_run(**journal, arguments.run);
-  if (!found) return found.error();
+  auto chosen = require_run(arguments.journal, arguments.run);
+  if (!chosen) return chosen.error();
   FailedAttempts attempts;
   PastRunOptions options;
   options.trace = &attempts;
-  auto run = PastRun::read(**journal, found->run_id, options);
-  if (!run) {
-    print_error(run.error());
-    return exit_code_of(run.error());
-  }
+  auto run = PastRun::read(*chosen->journal, chosen->run.run_id, options);
+  if (!run) return end_with(run.error());
   const std::string shown = arguments.json
                                 ? to_json(show_json(**run, attempts)) + "\n"
                                 : show_text(**run, attempts, journal_argument(arguments.journal));
-  if (auto written = write_out((*run)->redactor().clean(shown)); !written) {
-    print_error(written.error());
-    return kRunFailed;
-  }
-  return kGood;
+  return print_text((*run)->redactor().clean(shown));
 }
 
 }  // namespace
 
 void add_runs_show(CLI::App& app, int& status) {
   auto arguments = std::make_shared<ShowArguments>();
-  app.add_option("RUN", arguments->run, "The run: its id, a beginning of it, or last")->required();
+  add_run_argument(app, arguments->run);
   app.add_flag("--json", arguments->json, "As one JSON object");
   add_journal_option(app, arguments->journal);
   app.footer(std::string(kFooter));

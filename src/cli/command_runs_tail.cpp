@@ -93,31 +93,26 @@ bool goes_on(const PastRun& run) {
 }
 
 int tail_command(const TailArguments& arguments) {
-  auto journal = require_journal(arguments.journal);
-  if (!journal) return journal.error();
-  auto found = require_run(**journal, arguments.run);
-  if (!found) return found.error();
+  auto chosen = require_run(arguments.journal, arguments.run);
+  if (!chosen) return chosen.error();
   Tail tail(arguments.json);
   PastRunOptions options;
   options.trace = &tail;
   // What is over is shown where there is nothing else to see.
-  tail.be_silent(!arguments.all && !found->owner.empty());
-  auto run = PastRun::read(**journal, found->run_id, options);
-  if (!run) {
-    print_error(run.error());
-    return exit_code_of(run.error());
-  }
+  tail.be_silent(!arguments.all && !chosen->run.owner.empty());
+  auto run = PastRun::read(*chosen->journal, chosen->run.run_id, options);
+  if (!run) return end_with(run.error());
   tail.be_silent(false);
   while (tail.flush((*run)->redactor()) && goes_on(**run)) {
     std::this_thread::sleep_for(kLookEvery);
     auto more = (*run)->read_on();
     if (more) continue;
-    print_error(more.error());
-    return exit_code_of(more.error());
+    return end_with(more.error());
   }
   if (!tail.flush((*run)->redactor())) return kRunFailed;
   if (!arguments.json) {
-    write_err(fmt::format("run {} is {}\n", found->run_id, run_state_word((*run)->journaled())));
+    write_err(
+        fmt::format("run {} is {}\n", chosen->run.run_id, run_state_word((*run)->journaled())));
   }
   return kGood;
 }
@@ -126,7 +121,7 @@ int tail_command(const TailArguments& arguments) {
 
 void add_runs_tail(CLI::App& app, int& status) {
   auto arguments = std::make_shared<TailArguments>();
-  app.add_option("RUN", arguments->run, "The run: its id, a beginning of it, or last")->required();
+  add_run_argument(app, arguments->run);
   app.add_flag("--json", arguments->json, "One trace event a line as JSON");
   app.add_flag("--all", arguments->all, "From the beginning, not only what comes");
   add_journal_option(app, arguments->journal);

@@ -36,11 +36,14 @@ constexpr std::string_view kFooter =
 Result<Value> parse_value(const PastRun& run, const SignalArguments& arguments) {
   auto value = parse_json(arguments.value);
   if (value) return value;
+  bool known = false;
   for (const SignalStep& step : signal_steps(run)) {
     if (step.signal != arguments.name) continue;
+    known = true;
     auto text = Value::from_utf8(arguments.value);
     if (text && (!step.output || step.output->valid(*text))) return text;
   }
+  if (!known || run.ended()) return Value();  // which is what will be said
   return fail(
       ErrorCode::kSignalInvalid,
       fmt::format("'{}' is not JSON: {}", harmless(arguments.value), value.error().message()));
@@ -59,16 +62,12 @@ Result<void> send(Journal& journal, const std::string& run_id, const SignalArgum
 }
 
 int signal_command(const SignalArguments& arguments) {
-  auto journal = require_journal(arguments.journal);
-  if (!journal) return journal.error();
-  auto run = require_run(**journal, arguments.run);
-  if (!run) return run.error();
-  if (auto sent = send(**journal, run->run_id, arguments); !sent) {
-    print_error(sent.error());
-    return exit_code_of(sent.error());
-  }
-  write_err(fmt::format("signal {} is in the inbox of run {}\n", arguments.name, run->run_id));
-  say_who_takes_it(*run, arguments.journal);
+  auto chosen = require_run(arguments.journal, arguments.run);
+  if (!chosen) return chosen.error();
+  const auto& [journal, run] = *chosen;
+  if (auto sent = send(*journal, run.run_id, arguments); !sent) return end_with(sent.error());
+  write_err(fmt::format("signal {} is in the inbox of run {}\n", arguments.name, run.run_id));
+  say_who_takes_it(run, arguments.journal);
   return kGood;
 }
 
@@ -76,7 +75,7 @@ int signal_command(const SignalArguments& arguments) {
 
 void add_signal(CLI::App& app, int& status) {
   auto arguments = std::make_shared<SignalArguments>();
-  app.add_option("RUN", arguments->run, "The run: its id, a beginning of it, or last")->required();
+  add_run_argument(app, arguments->run);
   app.add_option("NAME", arguments->name, "The signal's name, as the plan has it")->required();
   app.add_option("JSON", arguments->value, "What it brings (default: null)");
   app.add_option("--task", arguments->task,

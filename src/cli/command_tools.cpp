@@ -81,9 +81,7 @@ int print_tools(const std::vector<ListedTool>& tools, bool json) {
                        {"functions", Value::array(std::move(functions))}}));
   }
   if (json) text = to_json(Value::array(std::move(values)), {.indent = 2}) + "\n";
-  auto written = write_out(text);
-  if (!written) print_error(written.error());
-  return written ? kGood : kRunFailed;
+  return print_text(text);
 }
 
 int tools_command(const ToolsArguments& arguments) {
@@ -104,9 +102,7 @@ int tools_command(const ToolsArguments& arguments) {
 void add_tools(CLI::App& app, int& status) {
   auto arguments = std::make_shared<ToolsArguments>();
   app.add_option("PLAN", arguments->plan, "A plan whose tools are opened and asked");
-  app.add_option("--dir", arguments->machine.directory,
-                 "Where relative paths in the plan's settings start (default: the plan's folder)")
-      ->type_name("DIR");
+  add_directory_option(app, arguments->machine);
   app.add_flag("--json", arguments->json, "As JSON, with schemas");
   app.footer(
       "Effects say what may be repeated: pure, read, idempotent, once.\n"

@@ -7,13 +7,10 @@
 
 namespace sluice::cli {
 
+std::string version_text() { return fmt::format("sluice {}\nplan language 1\n", SLUICE_VERSION); }
+
 void add_version(CLI::App& app, int& status) {
-  app.callback([&status] {
-    const std::string text = fmt::format("sluice {}\nplan language 1\n", SLUICE_VERSION);
-    auto written = write_out(text);
-    if (!written) print_error(written.error());
-    status = written ? kGood : kRunFailed;
-  });
+  app.callback([&status] { status = print_text(version_text()); });
 }
 
 }  // namespace sluice::cli

@@ -32,11 +32,9 @@ inline ExitCode exit_code_of(RunStatus status) {
     case RunStatus::kFailed:
       return kRunFailed;
     case RunStatus::kInterrupted:
-      return kInterrupted;
     case RunStatus::kCancelled:
       return kInterrupted;
     case RunStatus::kInDoubt:
-      return kResumable;
     case RunStatus::kBudgetSpent:
       return kResumable;
   }

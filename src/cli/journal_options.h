@@ -18,11 +18,20 @@ struct JournalOptions {
 
 void add_journal_option(CLI::App& app, JournalOptions& options);
 void add_no_journal_flag(CLI::App& app, JournalOptions& options);
+// The run that a command is about: its id, a unique beginning of one, or "last".
+void add_run_argument(CLI::App& app, std::string& run);
 
-// The journal of a command about runs that exist.
+// The journal of a command over all runs. Where nothing was ever recorded and no place was named,
+// that is said and good: the code is kGood.
 std::expected<std::unique_ptr<Journal>, ExitCode> require_journal(const JournalOptions& options);
-// The run that a person means: an id, a unique beginning of one, or "last".
-std::expected<JournaledRun, ExitCode> require_run(Journal& journal, const std::string& name);
+
+struct ChosenRun {
+  std::unique_ptr<Journal> journal;
+  JournaledRun run;
+};
+// The run that a person means, and the journal that has it.
+std::expected<ChosenRun, ExitCode> require_run(const JournalOptions& options,
+                                               const std::string& name);
 
 // "--journal PLACE " where the person gave one, for commands that are shown to be typed.
 std::string journal_argument(const JournalOptions& options);

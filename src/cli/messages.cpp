@@ -94,6 +94,16 @@ void print_error(const Error& error) {
   }
 }
 
+ExitCode end_with(const Error& error) {
+  print_error(error);
+  return exit_code_of(error);
+}
+
+ExitCode print_text(std::string_view text) {
+  auto written = write_out(text);
+  return written ? kGood : end_with(written.error());
+}
+
 std::string shell_word(std::string_view text) {
   constexpr std::string_view kPlain =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@%+,";

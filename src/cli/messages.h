@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cli/exit_code.h"
 #include "cli/terminal.h"
 #include "plan/diagnostic.h"
 
@@ -29,8 +30,12 @@ std::string diagnostics_text(const Diagnostics& findings, const std::vector<std:
 // An error with its causes, each on a line; `files` may be empty.
 std::string error_text(const Error& error, const std::vector<std::string>& files,
                        const Terminal& terminal);
-// For one to stderr.
+// To standard error.
 void print_error(const Error& error);
+// The same, and what the process ends with.
+ExitCode end_with(const Error& error);
+// To standard output; says what kept it from there.
+ExitCode print_text(std::string_view text);
 // "2 errors, 1 warning".
 std::string counts_text(const Diagnostics& findings);
 // As a shell takes it: quoted where it must be.

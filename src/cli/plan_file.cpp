@@ -55,10 +55,7 @@ Result<CheckedPlan> check_plan_file(const std::string& file) {
 
 std::expected<CheckedPlan, ExitCode> require_plan(const std::string& file, bool show_warnings) {
   auto checked = check_plan_file(file);
-  if (!checked) {
-    print_error(checked.error());
-    return std::unexpected(exit_code_of(checked.error()));
-  }
+  if (!checked) return std::unexpected(end_with(checked.error()));
   const bool bad = checked->findings.has_errors() || checked->plan == nullptr;
   if (bad || (show_warnings && !checked->findings.all().empty())) {
     write_err(
@@ -70,10 +67,7 @@ std::expected<CheckedPlan, ExitCode> require_plan(const std::string& file, bool 
 }
 
 std::expected<Value, ExitCode> require_params(CheckedPlan& checked, const Result<Value>& given) {
-  if (!given) {
-    print_error(given.error());
-    return std::unexpected(exit_code_of(given.error()));
-  }
+  if (!given) return std::unexpected(end_with(given.error()));
   Diagnostics findings;
   Value params = bind_params(*checked.plan, *given, findings);
   if (!findings.has_errors()) return params;

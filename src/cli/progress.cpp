@@ -19,6 +19,9 @@ std::uint64_t ended(const StepSummary& step) {
   return step.done + step.skipped + step.failed + step.in_doubt;
 }
 
+// Items of a stream may be through before they are counted.
+std::uint64_t known(const StepSummary& step) { return std::max(step.known, ended(step)); }
+
 // Cut to what fits on a line of the terminal, at a character.
 std::string fitted(std::string text, int columns) {
   const auto most = static_cast<std::size_t>(std::max(columns - 1, 10));
@@ -29,7 +32,7 @@ std::string fitted(std::string text, int columns) {
 }
 
 std::string step_text(const StepSummary& step) {
-  std::string text = fmt::format("{}/{}{}", count_text(ended(step)), count_text(step.known),
+  std::string text = fmt::format("{}/{}{}", count_text(ended(step)), count_text(known(step)),
                                  step.closed ? "" : "+");
   if (step.running > 0) text += fmt::format(", {} running", count_text(step.running));
   if (step.waiting > 0) text += fmt::format(", {} waiting", count_text(step.waiting));
@@ -45,7 +48,7 @@ bool busy(const StepSummary& step) {
 
 std::string bar(const StepSummary& step) {
   constexpr std::uint64_t kWidth = 16;
-  const std::uint64_t filled = step.known == 0 ? 0 : ended(step) * kWidth / step.known;
+  const std::uint64_t filled = known(step) == 0 ? 0 : ended(step) * kWidth / known(step);
   return "[" + std::string(filled, '#') + std::string(kWidth - filled, '.') + "]";
 }
 

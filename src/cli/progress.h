@@ -51,7 +51,6 @@ class Progress {
   Rates rates_;
   int drawn_lines_ = 0;
   SteadyNs last_plain_ = 0;
-  std::string last_plain_text_;
 };
 
 }  // namespace sluice::cli

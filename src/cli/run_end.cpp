@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <optional>
+#include <utility>
 
 #include "cli/exit_code.h"
 #include "cli/result_output.h"
@@ -68,15 +69,11 @@ void add_live_options(CLI::App& app, LiveOptions& options) {
 
 std::expected<std::uint64_t, int> check_live_options(const LiveOptions& options) {
   auto memory = parse_bytes(options.memory);
-  if (!memory) {
-    print_error(memory.error());
-    return std::unexpected(static_cast<int>(kUsageWrong));
-  }
+  if (!memory) return std::unexpected(end_with(memory.error()));
   const std::string& file = options.output.file;
   auto writable = file.empty() ? Result<void>() : check_writable(file);
   if (writable) return *memory;
-  print_error(writable.error());
-  return std::unexpected(static_cast<int>(exit_code_of(writable.error())));
+  return std::unexpected(end_with(writable.error()));
 }
 
 RunSettings live_settings(const LiveOptions& options, const std::filesystem::path& plan_folder,
@@ -86,6 +83,29 @@ RunSettings live_settings(const LiveOptions& options, const std::filesystem::pat
   settings.handle_signals = true;
   settings.journal = journal;
   return settings;
+}
+
+ResumeRequest resume_request(const LiveOptions& options, const std::string& run_id) {
+  ResumeRequest request;
+  request.run_id = run_id;
+  request.other_work_dir = !options.machine.directory.empty();
+  request.other_model = !options.machine.model.empty();
+  return request;
+}
+
+int watch_run(const LiveOptions& options, CheckedPlan* plan, const HaveRun& have_run) {
+  const Terminal terminal = terminal_of(2);
+  RunWatcher watcher(options.output, terminal);
+  auto report = have_run(watcher);
+  watcher.finish();
+  ReportContext context{.terminal = terminal, .journal = journal_argument(options.journal)};
+  SourceLines no_sources;
+  if (plan != nullptr) {
+    context.plan_file = plan->file;
+    context.files = plan->files;
+  }
+  return finish_run(report, options.output, std::move(context),
+                    plan == nullptr ? no_sources : plan->sources, watcher);
 }
 
 int finish_run(const std::expected<RunReport, RunRefused>& report, const OutputOptions& options,

@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <expected>
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "cli/journal_options.h"
 #include "cli/messages.h"
+#include "cli/plan_file.h"
 #include "cli/run_options.h"
 #include "cli/run_report.h"
 #include "cli/run_watcher.h"
@@ -31,6 +33,14 @@ void add_live_options(CLI::App& app, LiveOptions& options);
 std::expected<std::uint64_t, int> check_live_options(const LiveOptions& options);
 RunSettings live_settings(const LiveOptions& options, const std::filesystem::path& plan_folder,
                           std::uint64_t memory_bytes, Journal* journal);
+
+// To take up a run: with its own folder and model where the person names no other.
+ResumeRequest resume_request(const LiveOptions& options, const std::string& run_id);
+
+using HaveRun = std::function<std::expected<RunReport, RunRefused>(RunObserver& observer)>;
+// Has a run to its end, watched as the options say; gives the exit code. `plan`: null where it is
+// the journal's.
+int watch_run(const LiveOptions& options, CheckedPlan* plan, const HaveRun& have_run);
 
 // Prints the report, gives the result to where it belongs, gives the exit code.
 int finish_run(const std::expected<RunReport, RunRefused>& report, const OutputOptions& options,

@@ -8,6 +8,13 @@
 
 namespace sluice::cli {
 
+void add_directory_option(CLI::App& app, MachineOptions& options) {
+  app.add_option("--dir", options.directory,
+                 "Where relative paths in the plan's settings start (default: the plan's folder)")
+      ->check(CLI::ExistingDirectory)
+      ->type_name("DIR");
+}
+
 void add_machine_options(CLI::App& app, MachineOptions& options) {
   app.add_option(
          "--model", options.model,
@@ -16,9 +23,7 @@ void add_machine_options(CLI::App& app, MachineOptions& options) {
       ->type_name("FILE|URL");
   app.add_option("--model-name", options.model_name, "The server's name of that model")
       ->type_name("NAME");
-  app.add_option("--dir", options.directory,
-                 "Where relative paths in the plan's settings start (default: the plan's folder)")
-      ->type_name("DIR");
+  add_directory_option(app, options);
   app.add_option("--workers", options.workers,
                  "Threads of the engine and Python workers (default: the machine's cores)")
       ->check(CLI::Range(1U, 1024U))

@@ -18,6 +18,8 @@ struct MachineOptions {
   std::uint32_t workers = 0;
 };
 
+// Where relative paths start; a folder that is there.
+void add_directory_option(CLI::App& app, MachineOptions& options);
 void add_machine_options(CLI::App& app, MachineOptions& options);
 RunSettings settings_of(const MachineOptions& options, const std::filesystem::path& plan_folder);
 

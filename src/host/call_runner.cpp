@@ -226,7 +226,7 @@ void CallRunner::go(const HostCallPtr& call, Tool& tool, ToolCall request, Schem
 }
 
 // False: the call pauses until its consumers have room.
-bool CallRunner::item(const HostCallPtr& call, Value value) {
+bool CallRunner::item(const HostCallPtr& call, const Value& value) {
   if (call->ended) return true;
   if (auto misfit = check_output(call->item_schema, value)) {
     later([call](CallRunner& self) { self.cancel_tool(*call); });
@@ -308,7 +308,7 @@ void CallRunner::probe(const StartCall& start) {
   SchemaPtr given = start.undo ? nullptr : start.step->logical.output;
   if (start.step->streams) given = nullptr;
   ToolCallbacks callbacks;
-  callbacks.on_item = [](Value) { return true; };
+  callbacks.on_item = [](const Value&) { return true; };
   callbacks.on_end = [weak = weak_from_this(), ref = start.call,
                       given = std::move(given)](std::expected<ToolReply, ToolFailure> reply) {
     auto self = weak.lock();

@@ -61,7 +61,7 @@ class CallRunner : public std::enable_shared_from_this<CallRunner> {
   void leave_gate(HostCall& call);
   void send(const HostCallPtr& call, const ToolTarget& target, SchemaPtr output);
   void go(const HostCallPtr& call, Tool& tool, ToolCall request, SchemaPtr output, Effect effect);
-  bool item(const HostCallPtr& call, Value value);
+  bool item(const HostCallPtr& call, const Value& value);
   void cancel_tool(const HostCall& call);
   void limit_time(const HostCallPtr& call);
   void model_ended(const HostCallPtr& call, Result<ModelReply> reply);

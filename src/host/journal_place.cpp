@@ -4,9 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <string_view>
 
 #include "journal/group_commit.h"
 
@@ -29,7 +31,7 @@ std::unexpected<Error> not_opened(const std::string& place, const Error& why) {
   return std::unexpected(
       Error(why.code(), fmt::format("the journal {} cannot be opened; name another with --journal "
                                     "or SLUICE_JOURNAL",
-                                    place))
+                                    shown_place(place)))
           .with_cause(why));
 }
 
@@ -60,6 +62,24 @@ std::string journal_place(const std::string& given) {
   return state / "sluice" / "journal.db";
 }
 
+std::string shown_place(const std::string& place) {
+  if (is_file(place)) return place;
+  std::string text = place;
+  const std::size_t user = text.find("//") + 2;
+  const std::size_t host_end = std::min(text.find_first_of("/?", user), text.size());
+  const std::size_t at = text.rfind('@', host_end);
+  const std::size_t colon = text.find(':', user);
+  if (at != std::string::npos && colon < at && at >= user) {
+    text.replace(colon + 1, at - colon - 1, "***");
+  }
+  constexpr std::string_view kKey = "password=";
+  const std::size_t query = text.find('?');
+  const std::size_t key = query == std::string::npos ? query : text.find(kKey, query);
+  if (key == std::string::npos) return text;
+  const std::size_t value = key + kKey.size();
+  return text.replace(value, std::min(text.find('&', value), text.size()) - value, "***");
+}
+
 bool nothing_recorded_yet(const std::string& given) {
   if (!given.empty() || !environment("SLUICE_JOURNAL").empty()) return false;
   std::error_code problem;
@@ -80,8 +100,9 @@ Result<std::unique_ptr<Journal>> open_run_journal(const std::string& place) {
 Result<std::unique_ptr<Journal>> open_existing_journal(const std::string& place) {
   std::error_code ignored;
   if (is_file(place) && !fs::exists(place, ignored)) {
-    return fail(ErrorCode::kRunUnknown,
-                fmt::format("there is no journal at {}: no run was recorded there", place));
+    return fail(
+        ErrorCode::kRunUnknown,
+        fmt::format("there is no journal at {}: no run was recorded there", shown_place(place)));
   }
   return open_run_journal(place);
 }

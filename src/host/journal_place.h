@@ -13,6 +13,9 @@ namespace sluice {
 // ~/.local/state/sluice/journal.db.
 std::string journal_place(const std::string& given);
 
+// As people may read it, in messages and in commands to type: a password is left out.
+std::string shown_place(const std::string& place);
+
 // Nobody named a place, and nothing was ever recorded at the one that is used then.
 bool nothing_recorded_yet(const std::string& given);
 

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <future>
 #include <utility>
 
 #include "base/random.h"
@@ -44,20 +43,6 @@ std::string plan_name(const PlanTexts& texts) {
   if (texts.empty()) return "";
   const std::string name = std::filesystem::path(texts.front().first).filename();
   return name.empty() ? texts.front().first : name;
-}
-
-// Durable on return: whatever else is said of the run stands behind its header.
-Result<void> write_header(Journal& journal, const RunLease& lease, const RunHeader& header) {
-  JournalBatch batch;
-  batch.records.push_back(encode_record({0, header}));
-  auto durable = std::make_shared<std::promise<Result<JournalSeq>>>();
-  auto done = durable->get_future();
-  auto appended = journal.append(lease, std::move(batch), [durable](Result<JournalSeq> seq) {
-    durable->set_value(std::move(seq));
-  });
-  if (!appended) return std::unexpected(appended.error());
-  if (auto seq = done.get(); !seq) return std::unexpected(seq.error());
-  return {};
 }
 
 }  // namespace
@@ -197,8 +182,9 @@ void LiveRun::start_new(const PlanScope& scope) {
   auto plan = lower_plan(request_->plan, scope);
   if (!plan) return refuse({{}, plan.error()});
   make_loop(*plan, scope);
+  const RunOptions options{report_.run_id, request_->params, seed_};
   if (settings_.journal != nullptr) {
-    auto recorded = create_in_journal(**plan);
+    auto recorded = create_in_journal(**plan, options);
     if (!recorded) return refuse({{}, recorded.error()});
     loop_->record_in(std::move(*recorded));
     report_.journaled = true;
@@ -207,11 +193,11 @@ void LiveRun::start_new(const PlanScope& scope) {
   if (request_->forked) loop_->reuse(request_->forked->reuse);
   observer_.on_started(report_.run_id, report_.journaled);
   if (settings_.tick_ms > 0) tick();
-  loop_->start({report_.run_id, request_->params, seed_});
+  loop_->start(options);
 }
 
-// The run is one of the journal's from here on: its header comes first.
-Result<RunJournal> LiveRun::create_in_journal(const PhysicalPlan& plan) {
+// The run is one of the journal's from here on, with its header and its start, or not at all.
+Result<RunJournal> LiveRun::create_in_journal(const PhysicalPlan& plan, const RunOptions& options) {
   RunHeader header;
   header.run_id = report_.run_id;
   header.program = SLUICE_VERSION;
@@ -231,14 +217,13 @@ Result<RunJournal> LiveRun::create_in_journal(const PhysicalPlan& plan) {
   card.forked_from = header.forked_from;
   card.started_ns = card.updated_ns = header.wall_ns;
   Journal& journal = *settings_.journal;
-  auto lease = journal.create_run(report_.run_id, card);
+  JournalBatch first = first_records(header, options, values_);
+  const JournalSeq begun = first.records.size();
+  auto lease = journal.create_run(report_.run_id, card, std::move(first));
   if (!lease) return std::unexpected(lease.error());
-  if (auto written = write_header(journal, *lease, header); !written) {
-    (void)journal.close_run(*lease, card, JournaledRunState::kOpen);
-    (void)journal.delete_run(report_.run_id);
-    return std::unexpected(written.error());
-  }
-  return RunJournal{journal, *lease, std::move(header), process_owner(), std::move(card)};
+  RunJournal made{journal, *lease, std::move(header), process_owner(), std::move(card)};
+  made.begun = begun;
+  return made;
 }
 
 RunSurroundings LiveRun::surroundings() const {
@@ -247,8 +232,7 @@ RunSurroundings LiveRun::surroundings() const {
   now.isolated_code = environment_.isolate_code;
   now.seed = seed_;
   if (request_ != nullptr && request_->forked) {
-    now.fork_first = request_->forked->first_seq;
-    now.fork_last = request_->forked->last_seq;
+    now.fork = {request_->forked->first_seq, request_->forked->last_seq};
   }
   for (const auto& entry : resources_.models()) {
     now.models.push_back({entry->id, entry->identity, entry->what});
@@ -343,8 +327,8 @@ void LiveRun::stop() {
 
 void LiveRun::close() {
   boost::system::error_code ignored;
-  signals_.cancel(ignored);
-  signals_.clear(ignored);
+  (void)signals_.cancel(ignored);
+  (void)signals_.clear(ignored);
   if (!cache_.problem().empty()) observer_.on_notice(cache_.problem());
   loop_.reset();
   host_.reset();
@@ -410,8 +394,8 @@ void LiveRun::take_messages() {
 
 void LiveRun::watch_signals() {
   boost::system::error_code ignored;
-  signals_.add(SIGINT, ignored);
-  signals_.add(SIGTERM, ignored);
+  (void)signals_.add(SIGINT, ignored);
+  (void)signals_.add(SIGTERM, ignored);
   await_signal();
 }
 

@@ -57,7 +57,7 @@ class LiveRun final : public TraceSink {
   void start();
   void start_new(const PlanScope& scope);
   void take_up(const PlanScope& scope);
-  Result<RunJournal> create_in_journal(const PhysicalPlan& plan);
+  Result<RunJournal> create_in_journal(const PhysicalPlan& plan, const RunOptions& options);
   RunSurroundings surroundings() const;
   bool still_fits();
   void make_loop(const PhysicalPlanPtr& plan, const PlanScope& scope);

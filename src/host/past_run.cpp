@@ -8,25 +8,16 @@
 #include <utility>
 
 #include "base/ids.h"
+#include "base/overloaded.h"
 #include "host/admit.h"
 #include "runtime/recovery_impl.h"
 
 namespace sluice {
 namespace {
 
-std::string never_begun(std::string_view run_id) {
-  return fmt::format(
-      "the process of run {} ended before the run began: nothing was done; run it anew", run_id);
-}
-
 constexpr std::size_t kMostCandidates = 10'000;
 constexpr std::size_t kRecordsAtOnce = 4096;
 constexpr std::size_t kBytesAtOnce = 4 << 20;
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
 
 // Both the summary and who else looks on.
 class TwoSinks final : public TraceSink {
@@ -45,12 +36,6 @@ class TwoSinks final : public TraceSink {
   TraceSink& first_;
   TraceSink* second_;
 };
-
-const RunHeader* header_in(const Record& record) {
-  if (const auto* header = std::get_if<RunHeader>(&record.body)) return header;
-  if (const auto* snapshot = std::get_if<SnapshotRecord>(&record.body)) return &snapshot->header;
-  return nullptr;
-}
 
 }  // namespace
 
@@ -143,7 +128,7 @@ Result<std::unique_ptr<PastRun>> PastRun::read(Journal& journal, const std::stri
   auto count = run->read_on();
   if (!count) return std::unexpected(count.error());
   if (run->impl_->recovery == nullptr) {
-    return fail(ErrorCode::kRunUnknown, never_begun(run_id));
+    return std::unexpected(never_begun(run_id));
   }
   return run;
 }
@@ -229,21 +214,6 @@ Redactor redactor_of(const RunHeader& header, const Plan& plan) {
   learn_secrets(plan, sources, redactor);
   if (const char* key = std::getenv("OPENAI_API_KEY")) redactor.learn(key);
   return redactor;
-}
-
-Result<RunHeader> read_run_header(Journal& journal, const std::string& run_id) {
-  Result<RunHeader> header = fail(ErrorCode::kRunUnknown, never_begun(run_id));
-  auto read = journal.read(run_id, 1, [&](JournalSeq, const JournalRecord& bytes) {
-    auto record = decode_record(bytes);
-    if (!record) {
-      header = std::unexpected(record.error());
-    } else if (const RunHeader* found = header_in(*record)) {
-      header = *found;
-    }
-    return false;
-  });
-  if (!read) return std::unexpected(read.error());
-  return header;
 }
 
 Result<JournaledRun> find_run(Journal& journal, const std::string& name) {

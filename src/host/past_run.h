@@ -81,9 +81,6 @@ AdoptPlan adopt_by_reading(ValueStore& values);
 // The secrets of the run's plan, as far as they can be had here.
 Redactor redactor_of(const RunHeader& header, const Plan& plan);
 
-// The first record of a run: what it is. Reads nothing else.
-Result<RunHeader> read_run_header(Journal& journal, const std::string& run_id);
-
 // A run by its id, a unique beginning of it, or "last" (the newest). kRunUnknown says what is
 // close.
 Result<JournaledRun> find_run(Journal& journal, const std::string& name);

@@ -165,7 +165,8 @@ Result<Value> read_rows(const std::filesystem::path& file) {
   if (!text) return std::unexpected(text.error());
   auto rows = parse_rows(*text, *format, file.extension() == ".tsv" ? '\t' : ',');
   if (!rows) {
-    return fail(rows.error().code(), fmt::format("{}: {}", file.string(), rows.error().message()));
+    return fail(ErrorCode::kParamInvalid,
+                fmt::format("{}: {}", file.string(), rows.error().message()));
   }
   return rows;
 }

@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 #include "host/model_choice.h"
-#include "plan/physical.h"
-#include "runtime/record.h"
+#include "runtime/recorded_plan.h"
+#include "runtime/run_fork.h"
 
 namespace sluice {
 
@@ -33,20 +33,10 @@ struct RunSurroundings {
   std::vector<RunModel> models;  // in the order of the plans' steps
   bool isolated_code = true;
   std::uint64_t seed = 0;
-  // Of a fork: which records of the other run it knows. What that one did later changes nothing.
-  JournalSeq fork_first = 0;
-  JournalSeq fork_last = 0;
+  ForkBounds fork;  // of a fork
 };
 Value encode_surroundings(const RunSurroundings& surroundings);
 Result<RunSurroundings> decode_surroundings(const Value& settings);  // kJournalDamaged
-
-// The recorded plan with its sub-plans, and its physical form. kJournalDamaged; kRunChanged when
-// this program cannot read it any more.
-struct RecordedPlan {
-  PlanPtr plan;
-  PhysicalPlanPtr physical;
-};
-Result<RecordedPlan> read_recorded_plan(const RunHeader& header);
 
 // What differs, one sentence a difference; empty when the run can go on as it was.
 std::vector<std::string> changes(const RunSurroundings& before, const RunSurroundings& now);

@@ -58,6 +58,13 @@ Result<std::vector<const SignalStep*>> reached(const std::vector<SignalStep>& st
                                                    shown(message.task), message.name));
 }
 
+Result<void> check_open(const PastRun& run) {
+  if (!run.ended()) return {};
+  return fail(ErrorCode::kRunEnded,
+              fmt::format("run {} has ended ({}) and hears nothing", run.header().run_id,
+                          run_status_name(run.ended()->status)));
+}
+
 }  // namespace
 
 std::vector<SignalStep> signal_steps(const PastRun& run) {
@@ -68,6 +75,7 @@ std::vector<SignalStep> signal_steps(const PastRun& run) {
 }
 
 Result<void> check_signal(PastRun& run, const SignalMessage& message) {
+  if (auto open = check_open(run); !open) return open;
   const std::vector<SignalStep> steps = signal_steps(run);
   auto found = reached(steps, message);
   if (!found) return std::unexpected(found.error());
@@ -82,6 +90,7 @@ Result<void> check_signal(PastRun& run, const SignalMessage& message) {
 }
 
 Result<void> check_resolve(PastRun& run, const ResolveMessage& message) {
+  if (auto open = check_open(run); !open) return open;
   const auto doubts = run.state().doubts();
   auto found = std::ranges::find(doubts, message.task, &RunState::Doubt::task_id);
   if (found == doubts.end()) {

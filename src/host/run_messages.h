@@ -23,9 +23,9 @@ struct SignalStep {
 // Of its plan, the plans inside, and those that its steps have produced so far.
 std::vector<SignalStep> signal_steps(const PastRun& run);
 
-// kSignalUnknown with the names that there are, kSignalInvalid, kTaskUnknown.
+// kRunEnded, kSignalUnknown with the names that there are, kSignalInvalid, kTaskUnknown.
 Result<void> check_signal(PastRun& run, const SignalMessage& message);
-// kTaskUnknown with what is in doubt, kOutputInvalid.
+// kRunEnded, kTaskUnknown with what is in doubt, kOutputInvalid.
 Result<void> check_resolve(PastRun& run, const ResolveMessage& message);
 
 // The message's id. kRunUnknown, kRunEnded.

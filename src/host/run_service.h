@@ -22,7 +22,7 @@
 #include "plan/diagnostic.h"
 #include "plan/logical.h"
 #include "runtime/effect.h"
-#include "runtime/reuse.h"
+#include "runtime/run_fork.h"
 #include "runtime/run_loop.h"
 #include "runtime/summary.h"
 #include "runtime/trace.h"
@@ -40,16 +40,6 @@ struct RunSettings {
   std::int64_t tick_ms = 100;
   // Where the run is recorded; outlives it. Null: nothing of it survives the process.
   Journal* journal = nullptr;
-};
-
-// What a fork takes from another run.
-struct ForkedFrom {
-  std::string run_id;
-  std::string step;
-  std::shared_ptr<const ReuseTable> reuse;
-  // The records of that run that `reuse` was made from: the first is not 1 in a compacted run.
-  JournalSeq first_seq = 0;
-  JournalSeq last_seq = 0;
 };
 
 struct RunRequest {

@@ -57,4 +57,17 @@ Result<void> commit_to_store(JournalStore& store, std::vector<RunCommit>& commit
   return store.commit(commits);
 }
 
+Result<RunLease> create_in_store(JournalStore& store, std::string_view run_id, const RunCard& card,
+                                 const JournalBatch& first) {
+  if (!failpoint(Failpoint::kBeginInPieces)) return store.create_run(run_id, card, first);
+  auto lease = store.create_run(run_id, card, {{}, first.contents});
+  JournalSeq seq = 0;
+  for (const JournalRecord& record : first.records) {
+    if (!lease) break;
+    RunCommit piece{.lease = *lease, .first_seq = ++seq, .records = {record}};
+    if (auto done = store.commit({&piece, 1}); !done) return std::unexpected(done.error());
+  }
+  return lease;
+}
+
 }  // namespace sluice

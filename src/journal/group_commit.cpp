@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/failpoint.h"
+#include "journal/commit_mistakes.h"
 #include "journal/commit_queue.h"
 
 namespace sluice {
@@ -42,12 +43,13 @@ std::uint64_t GroupCommitJournal::commits() const {
   return impl_->commits;
 }
 
-Result<RunLease> GroupCommitJournal::create_run(std::string_view run_id, const RunCard& card) {
+Result<RunLease> GroupCommitJournal::create_run(std::string_view run_id, const RunCard& card,
+                                                JournalBatch first) {
   std::lock_guard write(impl_->store_mutex);
-  auto lease = impl_->store->create_run(run_id, card);
+  auto lease = create_in_store(*impl_->store, run_id, card, first);
   if (!lease) return lease;
   std::lock_guard lock(impl_->mutex);
-  impl_->adopt(*lease, 0);
+  impl_->adopt(*lease, first.records.size());
   return lease;
 }
 

@@ -31,7 +31,8 @@ class GroupCommitJournal final : public Journal {
   // Number of commits so far (each at most one sync of the disk), for benchmarks.
   std::uint64_t commits() const;
 
-  Result<RunLease> create_run(std::string_view run_id, const RunCard& card) override;
+  Result<RunLease> create_run(std::string_view run_id, const RunCard& card,
+                              JournalBatch first) override;
   Result<RunLease> take_over(std::string_view run_id) override;
   Result<void> close_run(const RunLease& lease, const RunCard& card,
                          JournaledRunState state) override;

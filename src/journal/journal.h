@@ -113,8 +113,10 @@ class Journal {
 
   virtual ~Journal() = default;
 
-  // A new run. kJournal when the id is taken.
-  virtual Result<RunLease> create_run(std::string_view run_id, const RunCard& card) = 0;
+  // A new run with its first records, in one commit, durable on return: nobody finds a run without
+  // them. kJournal when the id is taken, kDiskFull, kIo.
+  virtual Result<RunLease> create_run(std::string_view run_id, const RunCard& card,
+                                      JournalBatch first) = 0;
   // An open run whose owner is dead or gave it back. kRunUnknown, kRunEnded, kRunBusy.
   virtual Result<RunLease> take_over(std::string_view run_id) = 0;
   // Gives an open run back, or ends it for good; durable on return. kJournal (fenced).

@@ -30,7 +30,9 @@ class JournalStore {
  public:
   virtual ~JournalStore() = default;
 
-  virtual Result<RunLease> create_run(std::string_view run_id, const RunCard& card) = 0;
+  // One transaction, durable on return.
+  virtual Result<RunLease> create_run(std::string_view run_id, const RunCard& card,
+                                      const JournalBatch& first) = 0;
   // The lease and the number of the last record.
   struct Taken {
     RunLease lease;

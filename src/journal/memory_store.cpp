@@ -41,7 +41,8 @@ Error busy_run(std::string_view run_id) {
 
 class MemoryStore final : public JournalStore {
  public:
-  Result<RunLease> create_run(std::string_view run_id, const RunCard& card) override {
+  Result<RunLease> create_run(std::string_view run_id, const RunCard& card,
+                              const JournalBatch& first) override {
     std::lock_guard lock(mutex_);
     auto [found, is_new] = runs_.try_emplace(std::string(run_id));
     if (!is_new) {
@@ -52,7 +53,10 @@ class MemoryStore final : public JournalStore {
     run.epoch = 1;
     run.owned = true;
     run.order = ++created_;
-    return RunLease{found->first, 1};
+    RunCommit commit{
+        .lease = {found->first, 1}, .records = first.records, .contents = first.contents};
+    write(run, commit);
+    return commit.lease;
   }
 
   Result<Taken> take_over(std::string_view run_id) override {
@@ -151,6 +155,7 @@ class MemoryStore final : public JournalStore {
     });
     if (chosen.size() > query.limit) chosen.resize(query.limit);
     std::vector<JournaledRun> list;
+    list.reserve(chosen.size());
     for (const auto* one : chosen) list.push_back(listed(one->first, one->second));
     return list;
   }

@@ -28,15 +28,14 @@ std::string listed_runs(std::string_view where) {
 
 }  // namespace
 
-Result<PostgresStore::Page> PostgresStore::read_page(std::string_view run_id, int run,
-                                                     JournalSeq next) {
-  return look<Page>([&](pqxx::read_transaction& work) -> Result<Page> {
+Result<RecordPage> PostgresStore::read_page(std::string_view run_id, int run, JournalSeq next) {
+  return look<RecordPage>([&](pqxx::read_transaction& work) -> Result<RecordPage> {
     const auto rows = work.exec(fmt::format(
         "SELECT seq, type, version, body, (SELECT first_seq FROM sluice.runs WHERE id = {0}) "
         "FROM sluice.records WHERE run = {0} AND seq >= greatest({1}, "
         "(SELECT first_seq FROM sluice.runs WHERE id = {0})) ORDER BY seq LIMIT {2}",
         run, next, kPageRecords));
-    Page page;
+    RecordPage page;
     page.end = rows.size() < static_cast<std::size_t>(kPageRecords);
     const std::uint64_t seed = checksum_seed(run_id);
     for (const auto& row : rows) {
@@ -71,17 +70,7 @@ Result<void> PostgresStore::read(std::string_view run_id, JournalSeq first,
     return row->id;
   });
   if (!run) return std::unexpected(run.error());
-  JournalSeq next = std::max<JournalSeq>(first, 1);
-  for (;;) {
-    auto page = read_page(run_id, *run, next);
-    if (!page) return std::unexpected(page.error());
-    for (const auto& one : page->records) {
-      if (!visit(one.seq, one.record)) return {};
-    }
-    if (page->error) return std::unexpected(*page->error);
-    if (page->end) return {};
-    next = page->records.back().seq + 1;
-  }
+  return visit_pages(first, visit, [&](JournalSeq next) { return read_page(run_id, *run, next); });
 }
 
 JournaledRun PostgresStore::listed_run(const pqxx::row& row) {

@@ -136,10 +136,20 @@ Result<PostgresStore::Held> PostgresStore::owned(pqxx::transaction_base& work,
   return held;
 }
 
-Result<RunLease> PostgresStore::create_run(std::string_view run_id, const RunCard& card) {
+Result<RunLease> PostgresStore::create_run(std::string_view run_id, const RunCard& card,
+                                           const JournalBatch& first) {
   if (run_id.empty()) return fail(ErrorCode::kJournal, "a run needs an id");
+  const RunCommit commit{.lease = {std::string(run_id), 1},
+                         .first_seq = 1,
+                         .records = first.records,
+                         .contents = first.contents,
+                         .card = card};
   Held held{.epoch = 1};
-  auto done = write([&](pqxx::work& work) -> Result<void> {
+  const auto body = [&](pqxx::work& work) -> Result<void> {
+    if (held.id != 0) {  // of a try that the server ended
+      work.exec(fmt::format("SELECT pg_advisory_unlock({}, {})", kPostgresLocks, held.id));
+      held = {.epoch = 1};
+    }
     const auto rows = work.exec_params(
         "INSERT INTO sluice.runs(run_id, owner, plan, status, note, forked_from, started_ns, "
         "updated_ns, tasks_done, tasks_failed, doubts, waits, tokens, usd, state, epoch, "
@@ -158,15 +168,19 @@ Result<RunLease> PostgresStore::create_run(std::string_view run_id, const RunCar
       return fail(ErrorCode::kIo, fmt::format("a lock of the journal {} is held by another program",
                                               place_.name()));
     }
+    write_contents(work, {&commit, 1}, {&held, 1});
+    std::string records;
+    write_run(work, commit, held, records);
+    insert_records(work, records);
     return {};
-  });
-  if (!done) {
+  };
+  if (auto done = write(body, kTries); !done) {
     unlock_run(held.id);
     return std::unexpected(done.error());
   }
   held.session = session_;
   held_[std::string(run_id)] = held;
-  return RunLease{std::string(run_id), held.epoch};
+  return commit.lease;
 }
 
 Result<JournalStore::Taken> PostgresStore::take_over(std::string_view run_id) {
@@ -223,7 +237,7 @@ Result<void> PostgresStore::commit(std::span<RunCommit> commits) {
     insert_records(work, records);
     return {};
   };
-  if (auto done = write(body, 2); !done) return done;
+  if (auto done = write(body, kTries); !done) return done;
   for (std::size_t i = 0; i < commits.size(); ++i) {
     auto held = held_.find(commits[i].lease.run_id);
     if (!commits[i].outcome || held == held_.end()) continue;

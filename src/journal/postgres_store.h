@@ -4,14 +4,17 @@
 // postgres_store.cpp (runs and commits), postgres_read.cpp and postgres_tidy.cpp.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <span>
+#include <thread>
 #include <vector>
 
 #include "journal/journal_store.h"
 #include "journal/postgres_connection.h"
+#include "journal/record_page.h"
 
 namespace sluice {
 
@@ -19,7 +22,8 @@ class PostgresStore final : public JournalStore {
  public:
   PostgresStore(PostgresPlace place, std::unique_ptr<pqxx::connection> writer);
 
-  Result<RunLease> create_run(std::string_view run_id, const RunCard& card) override;
+  Result<RunLease> create_run(std::string_view run_id, const RunCard& card,
+                              const JournalBatch& first) override;
   Result<Taken> take_over(std::string_view run_id) override;
   Result<void> commit(std::span<RunCommit> commits) override;
   Result<JournalSeq> last_seq(const RunLease& lease) override;
@@ -57,19 +61,10 @@ class PostgresStore final : public JournalStore {
     std::uint64_t bytes = 0;
     JournalSeq first_seq = 1;
   };
-  struct StoredRecord {
-    JournalSeq seq;
-    JournalRecord record;
-  };
-  struct Page {
-    std::vector<StoredRecord> records;
-    std::optional<Error> error;
-    bool end = false;
-  };
 
   // A transaction on the writing connection, which is opened anew when it broke. What it throws or
-  // returns as an error rolls back. With two tries it is made again when the server ended it,
-  // unlike the connection, in favour of another one's: a deadlock.
+  // returns as an error rolls back. With more than one try it is made again when the server ended
+  // it, unlike the connection, in favour of another one's: a deadlock.
   template <class Body>
   Result<void> write(const Body& body, int tries = 1);
   // Statements on a reading connection of their own.
@@ -90,12 +85,16 @@ class PostgresStore final : public JournalStore {
   void write_run(pqxx::transaction_base& work, const RunCommit& commit, Held& held,
                  std::string& records);
   void write_card(pqxx::transaction_base& work, const RunCommit& commit, const Held& held);
-  Result<Page> read_page(std::string_view run_id, int run, JournalSeq next);
+  Result<RecordPage> read_page(std::string_view run_id, int run, JournalSeq next);
   JournaledRun listed_run(const pqxx::row& row);
   void check_run(const JournaledRun& run, const Found& found);
   Result<void> check_contents(const Found& found);
   Result<bool> trim_compacted();
   Result<bool> remove_gone();
+
+  // Of what may be ended in favour of another session's.
+  static constexpr int kTries = 5;
+  static constexpr std::chrono::milliseconds kBetweenTries{50};
 
   const PostgresPlace place_;
   const std::string owner_;  // "pid 412 on host"
@@ -136,7 +135,10 @@ Result<void> PostgresStore::write(const Body& body, int tries) {
     }
   });
   if (broken) writer_.reset();
-  return again && tries > 1 ? write(body, tries - 1) : std::move(done);
+  if (!again || tries <= 1) return done;
+  // The other one first: its session may take a while to wake up and have what we gave free.
+  std::this_thread::sleep_for(kBetweenTries);
+  return write(body, tries - 1);
 }
 
 template <class T, class Body>

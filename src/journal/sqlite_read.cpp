@@ -56,20 +56,17 @@ Result<std::int64_t> SqliteStore::known_run(std::string_view run_id) {
   Reader reader(*this);
   auto database = reader.open();
   if (!database) return std::unexpected(database.error());
-  auto run = run_row(**database, run_id);
+  auto run = known_row(**database, run_id);
   if (!run) return std::unexpected(run.error());
-  if (!*run) {
-    return std::unexpected(unknown_run(run_id, options_.path));
-  }
-  return (*run)->id;
+  return run->id;
 }
 
-Result<SqliteStore::Page> SqliteStore::read_page(std::string_view run_id, std::int64_t run,
-                                                 JournalSeq next) {
+Result<RecordPage> SqliteStore::read_page(std::string_view run_id, std::int64_t run,
+                                          JournalSeq next) {
   Reader reader(*this);
   auto database = reader.open();
   if (!database) return std::unexpected(database.error());
-  Page page;
+  RecordPage page;
   auto query = (*database)->query(
       "SELECT key, type, version, body, (SELECT first_seq FROM runs WHERE id = ?1) FROM records "
       "WHERE key >= max(?2, ?3 + (SELECT first_seq FROM runs WHERE id = ?1)) AND key < ?4 "
@@ -115,17 +112,7 @@ Result<void> SqliteStore::read(std::string_view run_id, JournalSeq first,
                                const Journal::Visit& visit) {
   auto run = known_run(run_id);
   if (!run) return std::unexpected(run.error());
-  JournalSeq next = std::max<JournalSeq>(first, 1);
-  for (;;) {
-    auto page = read_page(run_id, *run, next);
-    if (!page) return std::unexpected(page.error());
-    for (const auto& one : page->records) {
-      if (!visit(one.seq, one.record)) return {};
-    }
-    if (page->error) return std::unexpected(*page->error);
-    if (page->end) return {};
-    next = page->records.back().seq + 1;
-  }
+  return visit_pages(first, visit, [&](JournalSeq next) { return read_page(run_id, *run, next); });
 }
 
 Result<JournaledRun> SqliteStore::listed_run(const SqliteQuery& row, const LockView& locks) {
@@ -211,17 +198,14 @@ Result<std::vector<InboxMessage>> SqliteStore::inbox(std::string_view run_id,
   Reader reader(*this);
   auto database = reader.open();
   if (!database) return std::unexpected(database.error());
-  auto run = run_row(**database, run_id);
+  auto run = known_row(**database, run_id);
   if (!run) return std::unexpected(run.error());
-  if (!*run) {
-    return std::unexpected(unknown_run(run_id, options_.path));
-  }
   std::vector<InboxMessage> list;
-  if ((*run)->last_inbox <= after_id) return list;
+  if (run->last_inbox <= after_id) return list;
   auto query = (*database)->query(
       "SELECT id, kind, body, sent_ns FROM inbox WHERE run = ? AND id > ? ORDER BY id");
   if (!query) return std::unexpected(query.error());
-  query->integer((*run)->id).number(after_id);
+  query->integer(run->id).number(after_id);
   for (;;) {
     auto row = query->step();
     if (!row) return std::unexpected(row.error());

@@ -33,6 +33,13 @@ std::string_view view(const Hash256& hash) {
   return {reinterpret_cast<const char*>(hash.bytes.data()), hash.bytes.size()};
 }
 
+// Compressing takes its time: before the transaction.
+std::vector<std::string> encoded_contents(const RunCommit& commit) {
+  std::vector<std::string> encoded;
+  for (const auto& content : commit.contents) encoded.push_back(encode_content(content.bytes));
+  return encoded;
+}
+
 // The file with its rights, before SQLite makes it with others. An existing one is not touched:
 // closing it would drop the locks of other connections in this process.
 Result<void> create_file(const std::string& path) {
@@ -110,6 +117,14 @@ Result<std::optional<SqliteStore::RunRow>> SqliteStore::run_row(SqliteDatabase& 
                 .first_seq = query->get_number(6)};
 }
 
+Result<SqliteStore::RunRow> SqliteStore::known_row(SqliteDatabase& database,
+                                                   std::string_view run_id) {
+  auto row = run_row(database, run_id);
+  if (!row) return std::unexpected(row.error());
+  if (!*row) return std::unexpected(unknown_run(run_id, options_.path));
+  return std::move(**row);
+}
+
 Result<SqliteStore::RunRow> SqliteStore::owned_row(const RunLease& lease) {
   auto row = run_row(*writer_, lease.run_id);
   if (!row) return std::unexpected(row.error());
@@ -159,41 +174,59 @@ Result<void> SqliteStore::insert_run(std::string_view run_id, const RunCard& car
   return {};
 }
 
-Result<RunLease> SqliteStore::create_run(std::string_view run_id, const RunCard& card) {
+// The card again: it takes along what the run's row says of its records.
+Result<void> SqliteStore::write_first(const RunCommit& commit,
+                                      const std::vector<std::string>& contents, Held& held) {
+  if (auto done = write_contents(commit, contents, held); !done) return done;
+  if (auto done = write_records(commit, held); !done) return done;
+  return write_card(commit, held);
+}
+
+Result<RunLease> SqliteStore::create_run(std::string_view run_id, const RunCard& card,
+                                         const JournalBatch& first) {
   auto lock = exclusive_lock();
   if (run_id.empty()) return fail(ErrorCode::kJournal, "a run needs an id");
+  const RunCommit commit{.lease = {std::string(run_id), 1},
+                         .first_seq = 1,
+                         .records = first.records,
+                         .contents = first.contents,
+                         .card = card};
+  const auto contents = encoded_contents(commit);
+  if (auto set = set_sync(true); !set) return std::unexpected(set.error());
   Held held;
-  auto made = transaction([&] { return insert_run(run_id, card, held); });
+  auto made = transaction([&]() -> Result<void> {
+    if (auto row = insert_run(run_id, card, held); !row) return row;
+    return write_first(commit, contents, held);
+  });
   if (!made) {
     locks_.release(held.id);
     return std::unexpected(made.error());
   }
   held_[std::string(run_id)] = held;
-  return RunLease{std::string(run_id), 1};
+  return commit.lease;
 }
 
 Result<void> SqliteStore::claim_run(std::string_view run_id, Taken& taken, Held& held) {
-  auto row = run_row(*writer_, run_id);
+  auto row = known_row(*writer_, run_id);
   if (!row) return std::unexpected(row.error());
-  if (!*row) return std::unexpected(unknown_run(run_id, options_.path));
-  if ((*row)->state != static_cast<int>(JournaledRunState::kOpen)) {
+  if (row->state != static_cast<int>(JournaledRunState::kOpen)) {
     return std::unexpected(ended_run(run_id));
   }
   if (options_.lock_files) {
-    auto locked = locks_.take((*row)->id);
+    auto locked = locks_.take(row->id);
     if (!locked) return std::unexpected(locked.error());
     if (!*locked) {
-      return std::unexpected(busy_run(run_id, (*row)->owner));
+      return std::unexpected(busy_run(run_id, row->owner));
     }
   }
-  held.id = (*row)->id;
-  held.bytes = (*row)->bytes;
+  held.id = row->id;
+  held.bytes = row->bytes;
   auto last = highest_seq(held.id);
   if (!last) return std::unexpected(last.error());
   held.last_seq = taken.last_seq = *last;
   // The last owner may have died before what it compacted was removed.
-  if ((*row)->first_seq > 1) compacted_.insert(held.id);
-  taken.lease = {std::string(run_id), (*row)->epoch + 1};
+  if (row->first_seq > 1) compacted_.insert(held.id);
+  taken.lease = {std::string(run_id), row->epoch + 1};
   auto query = writer_->query("UPDATE runs SET epoch = ?, owner = ? WHERE id = ?");
   if (!query) return std::unexpected(query.error());
   return query->number(taken.lease.epoch).text(owner_).integer(held.id).run();
@@ -214,12 +247,8 @@ Result<JournalStore::Taken> SqliteStore::take_over(std::string_view run_id) {
 
 Result<void> SqliteStore::commit(std::span<RunCommit> commits) {
   auto lock = exclusive_lock();
-  std::vector<std::vector<std::string>> contents(commits.size());
-  for (std::size_t i = 0; i < commits.size(); ++i) {
-    for (const auto& content : commits[i].contents) {
-      contents[i].push_back(encode_content(content.bytes));
-    }
-  }
+  std::vector<std::vector<std::string>> contents;
+  for (const RunCommit& one : commits) contents.push_back(encoded_contents(one));
   if (auto set = set_sync(!failpoint(Failpoint::kSkipSync)); !set) return set;
   std::vector<Held> after(commits.size());
   auto done = transaction([&]() -> Result<void> {
@@ -379,22 +408,21 @@ Result<std::uint64_t> SqliteStore::send(std::string_view run_id, std::string_vie
     return std::unexpected(set.error());
   }
   auto done = transaction([&]() -> Result<void> {
-    auto row = run_row(*writer_, run_id);
+    auto row = known_row(*writer_, run_id);
     if (!row) return std::unexpected(row.error());
-    if (!*row) return std::unexpected(unknown_run(run_id, options_.path));
-    if ((*row)->state != static_cast<int>(JournaledRunState::kOpen)) {
+    if (row->state != static_cast<int>(JournaledRunState::kOpen)) {
       return std::unexpected(deaf_run(run_id));
     }
-    id = (*row)->last_inbox + 1;
+    id = row->last_inbox + 1;
     {
       auto query = writer_->query("UPDATE runs SET last_inbox = ? WHERE id = ?");
       if (!query) return std::unexpected(query.error());
-      if (auto sent = query->number(id).integer((*row)->id).run(); !sent) return sent;
+      if (auto sent = query->number(id).integer(row->id).run(); !sent) return sent;
     }
     auto query =
         writer_->query("INSERT INTO inbox(run, id, kind, body, sent_ns) VALUES(?, ?, ?, ?, ?)");
     if (!query) return std::unexpected(query.error());
-    return query->integer((*row)->id).number(id).text(kind).text(body).integer(now).run();
+    return query->integer(row->id).number(id).text(kind).text(body).integer(now).run();
   });
   if (!done) return std::unexpected(done.error());
   return id;

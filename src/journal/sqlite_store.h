@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "journal/record_page.h"
 #include "journal/run_locks.h"
 #include "journal/sqlite_database.h"
 
@@ -19,7 +20,8 @@ class SqliteStore final : public JournalStore {
  public:
   SqliteStore(SqliteStoreOptions options, std::unique_ptr<SqliteDatabase> writer);
 
-  Result<RunLease> create_run(std::string_view run_id, const RunCard& card) override;
+  Result<RunLease> create_run(std::string_view run_id, const RunCard& card,
+                              const JournalBatch& first) override;
   Result<Taken> take_over(std::string_view run_id) override;
   Result<void> commit(std::span<RunCommit> commits) override;
   Result<JournalSeq> last_seq(const RunLease& lease) override;
@@ -54,16 +56,6 @@ class SqliteStore final : public JournalStore {
     std::uint64_t bytes = 0;
     JournalSeq first_seq = 1;
   };
-  struct StoredRecord {
-    JournalSeq seq;
-    JournalRecord record;
-  };
-  // One stretch of a run, as it was at one moment.
-  struct Page {
-    std::vector<StoredRecord> records;
-    std::optional<Error> error;  // behind the records
-    bool end = false;
-  };
   // A reading connection, given back when it goes.
   class Reader {
    public:
@@ -93,10 +85,14 @@ class SqliteStore final : public JournalStore {
   template <class Body>
   Result<void> transaction(const Body& body);
   Result<std::optional<RunRow>> run_row(SqliteDatabase& database, std::string_view run_id);
+  // kRunUnknown when there is none.
+  Result<RunRow> known_row(SqliteDatabase& database, std::string_view run_id);
   // kJournal when the lease no longer owns the run.
   Result<RunRow> owned_row(const RunLease& lease);
   Result<JournalSeq> highest_seq(std::int64_t run);
   Result<void> insert_run(std::string_view run_id, const RunCard& card, Held& held);
+  Result<void> write_first(const RunCommit& commit, const std::vector<std::string>& contents,
+                           Held& held);
   Result<void> claim_run(std::string_view run_id, Taken& taken, Held& held);
   Result<void> write_run(RunCommit& commit, const std::vector<std::string>& contents, Held& held);
   Result<void> write_records(const RunCommit& commit, Held& held);
@@ -106,7 +102,7 @@ class SqliteStore final : public JournalStore {
   Result<void> write_snapshot(std::int64_t run, std::string_view run_id, JournalSeq upto,
                               const JournalRecord& snapshot);
   Result<std::int64_t> known_run(std::string_view run_id);
-  Result<Page> read_page(std::string_view run_id, std::int64_t run, JournalSeq next);
+  Result<RecordPage> read_page(std::string_view run_id, std::int64_t run, JournalSeq next);
   Result<JournaledRun> listed_run(const SqliteQuery& row, const LockView& locks);
   Result<void> check_run(SqliteDatabase& database, const JournaledRun& run, std::int64_t id,
                          const std::function<void(const JournalDamage&)>& found);

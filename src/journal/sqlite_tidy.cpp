@@ -64,21 +64,18 @@ Result<void> SqliteStore::write_log_again() {
 Result<void> SqliteStore::delete_run(std::string_view run_id) {
   auto lock = exclusive_lock();
   auto done = transaction([&]() -> Result<void> {
-    auto row = run_row(*writer_, run_id);
+    auto row = known_row(*writer_, run_id);
     if (!row) return std::unexpected(row.error());
-    if (!*row) {
-      return std::unexpected(unknown_run(run_id, options_.path));
-    }
     auto locks = LockView::open(lock_path());
     if (!locks) return std::unexpected(locks.error());
-    auto locked = locks->locked((*row)->id);
+    auto locked = locks->locked(row->id);
     if (!locked) return std::unexpected(locked.error());
     if (*locked) {
-      return std::unexpected(run_not_deleted(run_id, (*row)->owner));
+      return std::unexpected(run_not_deleted(run_id, row->owner));
     }
     auto query = writer_->query("UPDATE runs SET run_id = NULL, state = 2 WHERE id = ?");
     if (!query) return std::unexpected(query.error());
-    return query->integer((*row)->id).run();
+    return query->integer(row->id).run();
   });
   if (done) look_for_gone_ = true;
   return done;

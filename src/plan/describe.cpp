@@ -43,6 +43,7 @@ Value edge(const PhysicalPlan& plan, const Edge& edge) {
 
 Value edges(const PhysicalPlan& plan, const std::vector<Edge>& list) {
   std::vector<Value> items;
+  items.reserve(list.size());
   for (const Edge& each : list) items.push_back(edge(plan, each));
   return Value::array(std::move(items));
 }
@@ -69,6 +70,7 @@ Value tree(const BoundTree& tree) {
   std::vector<Value> leaves;
   for (const auto& leaf : tree.leaf_inputs) {
     std::vector<Value> numbers;
+    numbers.reserve(leaf.size());
     for (std::uint32_t input : leaf) numbers.push_back(Value::integer(input));
     leaves.push_back(Value::array(std::move(numbers)));
   }
@@ -81,6 +83,7 @@ Value tree(const std::optional<BoundTree>& optional) {
 
 Value step(const PhysicalPlan& plan, const PhysicalStep& step) {
   std::vector<Value> consumers;
+  consumers.reserve(step.consumers.size());
   for (std::uint32_t each : step.consumers) consumers.push_back(name_of_step(plan, each));
   Members members;
   members.emplace_back("id", Value::string(step.logical.id));
@@ -125,6 +128,7 @@ std::string_view edge_use_name(EdgeUse use) {
 
 Value describe_physical(const PhysicalPlan& plan) {
   std::vector<Value> steps;
+  steps.reserve(plan.steps.size());
   for (const PhysicalStep& each : plan.steps) steps.push_back(step(plan, each));
   Members members;
   members.emplace_back("plan_hash", Value::string(plan.plan_hash.hex()));

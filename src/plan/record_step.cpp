@@ -72,11 +72,13 @@ Value record_limits(const Limits& limits) {
 
 void write_rules(const Step& step, FieldWriter& record) {
   std::vector<Value> after;
+  after.reserve(step.after.size());
   for (const auto& each : step.after) {
     after.push_back(Value::array({Value::string(each.value), recorded_pos(each.pos)}));
   }
   record.list("after", std::move(after));
   std::vector<Value> joins;
+  joins.reserve(step.joins.size());
   for (const auto& [id, rule] : step.joins) {
     joins.push_back(Value::array({Value::string(id), record_join(rule)}));
   }

@@ -46,6 +46,7 @@ void record_leaf(const Binding& binding, FieldWriter& record) {
   }
   record.flag("slots", reads_slots(binding.expr));
   std::vector<Value> marks;
+  marks.reserve(binding.marks.size());
   for (const TextMark& mark : binding.marks) {
     marks.push_back(Value::array(
         {Value::integer(static_cast<std::int64_t>(mark.offset)), recorded_pos(mark.pos)}));
@@ -183,6 +184,7 @@ Value record_tree(const BoundTree& tree) {
   bool reads = false;
   for (const auto& leaf : tree.leaf_inputs) {
     std::vector<Value> numbers;
+    numbers.reserve(leaf.size());
     for (std::uint32_t number : leaf) numbers.push_back(Value::integer(number));
     reads = reads || !leaf.empty();
     leaves.push_back(Value::array(std::move(numbers)));
@@ -215,11 +217,12 @@ BoundTree read_tree(const Value& record, std::span<const StepInput> inputs,
   tree.binding.for_each_expr([&](const Binding& each) {
     std::vector<std::uint32_t> numbers;
     std::span<const ExprInput> wanted = each.expr.inputs();
-    const Value* list = leaf < reads.size() ? &reads[leaf] : nullptr;
-    std::size_t recorded = list && list->is_array() ? list->items().size() : 0;
-    if (recorded != wanted.size()) damage.report(where, "an expression reads something else");
+    std::span<const Value> recorded;
+    if (leaf < reads.size() && reads[leaf].is_array()) recorded = reads[leaf].items();
+    if (recorded.size() != wanted.size())
+      damage.report(where, "an expression reads something else");
     for (std::size_t i = 0; i < wanted.size() && !damage.found(); ++i) {
-      const Value& number = list->items()[i];
+      const Value& number = recorded[i];
       bool known = number.is_int() && number.as_int() >= 0 &&
                    static_cast<std::size_t>(number.as_int()) < inputs.size();
       if (!known || !same_input(wanted[i], inputs[static_cast<std::size_t>(number.as_int())])) {

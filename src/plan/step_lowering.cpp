@@ -49,12 +49,12 @@ StepInput InputBuilder::source_of(const ExprInput& input, EdgeUse use) {
     result.edge = edge(from->second, mode, use);
     result.index_into = input.slot && !slot;
   } else {
-    static const std::map<std::string, InputSource, std::less<>> kLocals = {
+    static const std::map<std::string, InputSource, std::less<>> locals = {
         {"item", InputSource::kItem},     {"index", InputSource::kIndex},
         {"round", InputSource::kRound},   {"previous", InputSource::kPrevious},
         {"output", InputSource::kOutput}, {"error", InputSource::kError}};
-    auto local = kLocals.find(input.root);
-    SLUICE_ENSURE(local != kLocals.end(), "a compiled expression reads only names of its scope");
+    auto local = locals.find(input.root);
+    SLUICE_ENSURE(local != locals.end(), "a compiled expression reads only names of its scope");
     result.source = local->second;
   }
   return result;

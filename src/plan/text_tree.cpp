@@ -60,6 +60,7 @@ class TreeReader {
     fy_diag_set_collect_errors(diag_.get(), true);
     fy_parse_cfg config{};
     config.search_path = "";
+    // NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange): flags of a C library, or'ed
     config.flags = static_cast<fy_parse_cfg_flags>(FYPCF_QUIET | FYPCF_COLLECT_DIAG |
                                                    FYPCF_DEFAULT_VERSION_1_2);
     config.diag = diag_.get();
@@ -174,8 +175,7 @@ class TreeReader {
                                                      : ScalarStyle::kBlock;
     // The parser's mark of a quoted scalar stands behind the quote.
     if (kind == ScalarStyle::kSingle || kind == ScalarStyle::kDouble) --into.pos.column;
-    bool may_hold_expression =
-        into.scalar.is_string() && text.find_first_of("{") != std::string_view::npos;
+    bool may_hold_expression = into.scalar.is_string() && text.find('{') != std::string_view::npos;
     const fy_mark* end = fy_event_end_mark(event);
     if (!may_hold_expression || !end) return;
     into.marks = align_scalar(text_, offset(event), end->input_pos, text, kind, lines_);

@@ -41,11 +41,12 @@ class Scanner {
   // Exactly so many digits.
   std::optional<int> digits(std::size_t count) {
     if (rest_.size() < count) return std::nullopt;
-    for (char c : rest_.substr(0, count)) {
+    const std::string_view text = rest_.substr(0, count);
+    for (char c : text) {
       if (c < '0' || c > '9') return std::nullopt;
     }
     int number = 0;
-    std::from_chars(rest_.data(), rest_.data() + count, number);
+    std::from_chars(text.data(), text.data() + text.size(), number);
     rest_.remove_prefix(count);
     return number;
   }

@@ -5,15 +5,11 @@
 #include <bit>
 #include <cstring>
 
+#include "base/overloaded.h"
 #include "data/value_codec.h"
 
 namespace sluice {
 namespace {
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
 
 std::uint64_t mix_value(std::uint64_t chain, const Value& value) {
   return mix_bytes(chain, encode_value(value));

@@ -51,6 +51,7 @@ struct ResumeCall {
 // Verify and lower a plan that a step produced; answered by PlanAdmitted or PlanRefused.
 struct AdmitPlan {
   TaskRef task;
+  std::uint64_t frame = 0;  // that it will run in
   const PhysicalStep* step = nullptr;
   Value plan;
   Value args;

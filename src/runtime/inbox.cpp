@@ -2,15 +2,11 @@
 
 #include <fmt/format.h>
 
+#include "base/overloaded.h"
 #include "data/json.h"
 
 namespace sluice {
 namespace {
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
 
 constexpr std::string_view kVerdicts[] = {"done", "failed", "retry"};
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/overloaded.h"
 #include "data/value_codec.h"
 #include "runtime/digest.h"
 #include "runtime/wire.h"
@@ -10,12 +11,8 @@
 namespace sluice {
 namespace {
 
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
-
-constexpr std::uint8_t kFormat = 1;
+// 2: a produced plan is named by the frame that it runs in, too.
+constexpr std::uint8_t kFormat = 2;
 
 }  // namespace
 
@@ -111,7 +108,9 @@ void OpenEffects::happened(const Event& event) {
                  },
                  [&](const PlanAdmitted& body) {
                    auto admit = admits_.extract(body.task);
-                   if (admit) admitted_.insert_or_assign(body.task, std::move(admit.mapped()));
+                   if (!admit) return;
+                   const AdmissionRef admission{body.task, admit.mapped().frame};
+                   admitted_.insert_or_assign(admission, std::move(admit.mapped()));
                  },
                  [&](const PlanRefused& body) { admits_.erase(body.task); },
                  [&](const TimerFired& body) { timers_.erase(body.timer); },
@@ -128,6 +127,19 @@ void OpenEffects::intended(const IntentRecord& intent) {
 OpenCallEffect* OpenEffects::find(const CallRef& call) {
   auto found = calls_.find(call);
   return found == calls_.end() ? nullptr : &found->second;
+}
+
+const AdmitPlan* OpenEffects::find_admitted(const AdmissionRef& admission) const {
+  auto found = admitted_.find(admission);
+  if (found == admitted_.end()) found = admitted_.find({admission.task, 0});
+  return found == admitted_.end() ? nullptr : &found->second;
+}
+
+void OpenEffects::keep_admitted(const std::set<AdmissionRef>& wanted) {
+  std::set<const AdmitPlan*> kept;
+  for (const AdmissionRef& admission : wanted) kept.insert(find_admitted(admission));
+  std::erase_if(admitted_, [&](const auto& one) { return !kept.contains(&one.second); });
+  admitted_kept_ = admitted_.size();
 }
 
 std::vector<OpenCallEffect*> OpenEffects::calls() {
@@ -198,19 +210,23 @@ Limits take_limits(WireReader& in) {
 
 void put_admit(WireWriter& out, const AdmitPlan& admit) {
   out.task(admit.task);
+  out.fixed64(admit.frame);
   out.value(admit.plan);
   out.value(admit.args);
   put_limits(out, admit.limits);
 }
 
-AdmitPlan take_admit(WireReader& in) {
+AdmitPlan take_admit(WireReader& in, std::uint8_t format) {
   AdmitPlan admit;
   admit.task = in.task();
+  if (format > 1) admit.frame = in.fixed64();
   admit.plan = in.value();
   admit.args = in.value();
   admit.limits = take_limits(in);
   return admit;
 }
+
+bool known_format(std::uint8_t format) { return format >= 1 && format <= kFormat; }
 
 std::unexpected<Error> damaged() {
   return fail(ErrorCode::kJournalDamaged, "the open effects of a snapshot are damaged");
@@ -313,7 +329,8 @@ std::string OpenEffects::encode(const RunState& state, std::vector<Value>* resti
 
 Result<void> OpenEffects::decode(std::string_view bytes, const RunState& state) {
   WireReader in(bytes);
-  if (in.byte() != kFormat) return damaged();
+  const std::uint8_t format = in.byte();
+  if (!known_format(format)) return damaged();
   for (std::size_t left = in.count(); left > 0 && !in.bad(); --left) {
     auto call = take_call(in, state);
     if (!call) return damaged();
@@ -321,9 +338,10 @@ Result<void> OpenEffects::decode(std::string_view bytes, const RunState& state) 
     calls_.insert_or_assign(call->start.call, std::move(*call));
   }
   for (std::size_t left = in.count(); left > 0 && !in.bad(); --left) {
-    AdmitPlan admit = take_admit(in);
+    AdmitPlan admit = take_admit(in, format);
+    // Null when its task has gone: nobody wants the plan any more, but the answer is waited for.
     admit.step = state.find_step(admit.task);
-    if (admit.step != nullptr) admits_.insert_or_assign(admit.task, std::move(admit));
+    admits_.insert_or_assign(admit.task, std::move(admit));
   }
   for (std::size_t left = in.count(); left > 0 && !in.bad(); --left) {
     BeginWait wait;
@@ -357,21 +375,26 @@ Result<void> OpenEffects::decode(std::string_view bytes, const RunState& state) 
 std::string OpenEffects::encode_admitted(const RunState& state, std::vector<Value>* resting) const {
   WireWriter out;
   out.collect(resting);
-  std::vector<const AdmitPlan*> kept;
-  for (const TaskRef& task : state.admissions()) {
-    auto found = admitted_.find(task);
-    if (found != admitted_.end()) kept.push_back(&found->second);
+  std::vector<AdmitPlan> kept;
+  for (const AdmissionRef& admission : state.admissions()) {
+    const AdmitPlan* found = find_admitted(admission);
+    if (found == nullptr) continue;
+    kept.push_back(*found);
+    kept.back().frame = admission.frame;
   }
   out.number(kept.size());
-  for (const AdmitPlan* admit : kept) put_admit(out, *admit);
+  for (const AdmitPlan& admit : kept) put_admit(out, admit);
   return out.take();
 }
 
-Result<void> OpenEffects::decode_admitted(std::string_view bytes) {
+Result<void> OpenEffects::decode_admitted(std::string_view bytes, std::string_view effects) {
+  const std::uint8_t format = WireReader(effects).byte();
+  if (!known_format(format)) return damaged();
   WireReader in(bytes);
   for (std::size_t left = in.count(); left > 0 && !in.bad(); --left) {
-    AdmitPlan admit = take_admit(in);
-    admitted_.insert_or_assign(admit.task, std::move(admit));
+    AdmitPlan admit = take_admit(in, format);
+    const AdmissionRef admission{admit.task, admit.frame};
+    admitted_.insert_or_assign(admission, std::move(admit));
   }
   if (!in.good_end()) return damaged();
   return {};

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -83,8 +84,12 @@ class OpenEffects {
   // The run has ended, or has nothing left to do but what waits for doubt to be settled.
   std::optional<RunOutcome> end;
 
-  // What produced plans were admitted from; for snapshots, whose plans are adopted again.
-  const std::map<TaskRef, AdmitPlan>& admitted() const { return admitted_; }
+  // What a produced plan was admitted from; for snapshots, whose plans are adopted again. Else
+  // null.
+  const AdmitPlan* find_admitted(const AdmissionRef& admission) const;
+  // True once so many more are known than were kept that looking is worth its time.
+  bool may_forget_admitted() const { return admitted_.size() > 2 * admitted_kept_ + 64; }
+  void keep_admitted(const std::set<AdmissionRef>& wanted);
 
   // `state` is the one that goes with it: it knows the steps. The plans of `admitted` are needed
   // before there is a state, so they have bytes of their own.
@@ -92,7 +97,8 @@ class OpenEffects {
   std::string encode(const RunState& state, std::vector<Value>* resting) const;
   Result<void> decode(std::string_view bytes, const RunState& state);
   std::string encode_admitted(const RunState& state, std::vector<Value>* resting) const;
-  Result<void> decode_admitted(std::string_view bytes);
+  // `effects`: what `encode` gave then.
+  Result<void> decode_admitted(std::string_view bytes, std::string_view effects);
 
  private:
   struct Hash {
@@ -110,7 +116,8 @@ class OpenEffects {
   };
   std::map<CallRef, Progress> resumed_;
   std::map<TaskRef, AdmitPlan> admits_;
-  std::map<TaskRef, AdmitPlan> admitted_;
+  std::map<AdmissionRef, AdmitPlan> admitted_;
+  std::size_t admitted_kept_ = 0;
   std::map<CallRef, BeginWait> waits_;
   std::unordered_map<std::uint64_t, OpenTimer> timers_;
   std::uint64_t next_order_ = 0;

@@ -4,15 +4,11 @@
 
 #include <array>
 
+#include "base/overloaded.h"
 #include "runtime/wire.h"
 
 namespace sluice {
 namespace {
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
 
 struct TypeRow {
   RecordType type;

@@ -2,16 +2,13 @@
 
 #include <fmt/format.h>
 
+#include "base/overloaded.h"
 #include "data/json.h"
 #include "runtime/record.h"
 
 namespace sluice {
 namespace {
 
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
 using Members = std::vector<Value::Member>;
 
 Value text(std::string_view bytes) {

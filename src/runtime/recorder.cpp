@@ -83,7 +83,6 @@ JournalSeq Recorder::append(const Record& record, std::vector<JournalContent> co
     if (!appended && !frontier_->error) frontier_->error = appended.error();
   }
   last_ = appended ? *appended : last_ + 1;
-  if (appended && !std::exchange(appended_, true)) before_ = last_ - 1;
   copy.seq = last_;
   unsaved_.push_back(std::move(copy));
   return last_;
@@ -109,7 +108,6 @@ JournalSeq Recorder::durable() {
 
 void Recorder::continue_after(JournalSeq first, JournalSeq last) {
   last_ = last;
-  before_ = last;
   snapshot_seq_ = first > 1 ? first : 0;
   std::lock_guard lock(frontier_->mutex);
   frontier_->durable = last;
@@ -133,11 +131,6 @@ void Recorder::save_rest(std::function<void(Result<void>)> done) {
   };
   Result<JournalSeq> saved = journal_.journal.recover(journal_.lease);
   if (!saved) return answer(std::unexpected(saved.error()));
-  // An append of ours that was refused at once came behind one that had failed already.
-  if (*saved < before_ || (*saved == 0 && !appended_)) {
-    // The header went down with the same commit, or before: the run has not begun.
-    return answer(fail(ErrorCode::kJournal, "the beginning of the run could not be written"));
-  }
   JournalBatch rest;
   for (Unsaved& unsaved : unsaved_) {
     if (unsaved.seq <= *saved) continue;

@@ -36,7 +36,7 @@ class Recorder {
   const std::optional<Error>& trouble();
   bool fenced() const;
   // Appends what is not durable yet once more; `done` comes later, on the run's thread, with what
-  // came of it. Refuses when what stands before it (a run's header) is not there.
+  // came of it.
   void save_rest(std::function<void(Result<void>)> done);
 
   // Once the record `seq` is durable, the inbox may forget messages up to `message`.
@@ -61,8 +61,6 @@ class Recorder {
   RunJournal journal_;
   std::shared_ptr<Frontier> frontier_;
   JournalSeq last_ = 0;
-  JournalSeq before_ = 0;  // the last record that is not ours: ours mean nothing without it
-  bool appended_ = false;
   JournalSeq snapshot_seq_ = 0;
   std::optional<Error> trouble_;
   std::deque<Unsaved> unsaved_;

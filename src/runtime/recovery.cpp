@@ -5,15 +5,11 @@
 #include <utility>
 
 #include "base/failpoint.h"
+#include "base/overloaded.h"
 #include "runtime/recovery_impl.h"
 
 namespace sluice {
 namespace {
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
 
 constexpr std::uint32_t kReaderRounds = 100'000;
 constexpr std::size_t kDecisionsTold = 8;
@@ -42,6 +38,7 @@ Result<void> make_fact_whole(EventRecord& record, const RunCore& core, ValueStor
   if (open == core.open.admits().end()) {
     return fail(ErrorCode::kJournalDamaged, "a plan was admitted that no step produced");
   }
+  if (open->second.step == nullptr) return {};  // for a task that has gone: nobody looks at it
   AdmitPlan admit = open->second;
   if (auto loaded = load(record.admitted); !loaded) return loaded;
   if (auto loaded = load(admit.plan); !loaded) return loaded;
@@ -164,6 +161,10 @@ Result<void> Recovery::Impl::apply(EventRecord& record) {
     if (call != nullptr && on_call_end) on_call_end(call->start, *end);
     if (call != nullptr && failpoint(Failpoint::kRedoReturnedCall)) last_returned = call->start;
   }
+  if (const auto* resumed = std::get_if<CallResumed>(&event.body)) {
+    const OpenCallEffect* call = core->open.find(resumed->call);
+    if (call != nullptr && on_call_resumed) on_call_resumed(call->start);
+  }
   decisions.clear();
   core->apply(event);
   return {};
@@ -234,6 +235,9 @@ const std::optional<RunEndedRecord>& Recovery::ended() const { return impl_->end
 std::uint64_t Recovery::last_message() const { return impl_->last_message; }
 void Recovery::on_call_end(std::function<void(const StartCall&, const CallEnded&)> call) {
   impl_->on_call_end = std::move(call);
+}
+void Recovery::on_call_resumed(std::function<void(const StartCall&)> call) {
+  impl_->on_call_resumed = std::move(call);
 }
 
 }  // namespace sluice

@@ -49,6 +49,8 @@ class Recovery {
   std::uint64_t last_message() const;  // of the inbox, that the journal knows
   // Called with each call that ends without doubt and what it was asked, before it is applied.
   void on_call_end(std::function<void(const StartCall&, const CallEnded&)> call);
+  // Called with each call in doubt that is to be made again, before it is.
+  void on_call_resumed(std::function<void(const StartCall&)> call);
 
   struct Impl;  // recovery_impl.h
   Impl& inside() { return *impl_; }

@@ -44,6 +44,7 @@ struct Recovery::Impl {
   bool check;
   std::unique_ptr<RunCore> core;
   std::function<void(const StartCall&, const CallEnded&)> on_call_end;
+  std::function<void(const StartCall&)> on_call_resumed;
   std::optional<RunHeader> header;
   std::optional<RunEndedRecord> ended;
   std::optional<ReplayDifference> difference;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/failpoint.h"
 #include "base/ids.h"
 #include "data/json.h"
 #include "plan/lower.h"
@@ -104,7 +105,9 @@ class ReuseFill {
 
   void ended(const StartCall& start, const CallEnded& end, bool intent) {
     const auto* returned = std::get_if<CallReturned>(&end.outcome);
-    if (start.undo) return undone(start, returned != nullptr);
+    // A `once` call that failed is known not to have happened; others may have.
+    if (start.undo)
+      return undone(start, returned ? Undo::kDone : intent ? Undo::kNot : Undo::kMaybe);
     CallsOfTask& task = task_of(start);
     const bool own = start.call.call == 0;
     // A step's own call that failed is known not to have happened.
@@ -112,9 +115,17 @@ class ReuseFill {
     if (own) enter(start, task, returned, end.usage);
   }
 
+  // Known not to have happened; maybe its turn never comes again.
+  void resumed(const StartCall& start) {
+    if (start.undo) return undone(start, Undo::kNot);
+    CallsOfTask& task = task_of(start);
+    task.once.erase(start.call);
+    if (start.call.call == 0) enter(start, task, nullptr, {});
+  }
+
   void open(const OpenCallEffect& call) {
     const StartCall& start = call.start;
-    if (start.undo) return undone(start, false, true);
+    if (start.undo) return undone(start, Undo::kMaybe);
     CallsOfTask& task = task_of(start);
     if (call.intent) task.once.insert(start.call);
     if (start.call.call == 0) enter(start, task, nullptr, {});
@@ -138,6 +149,7 @@ class ReuseFill {
   }
 
   Result<void> give(ReuseReport& report) {
+    if (problem_) return std::unexpected(*problem_);
     for (const auto& [key, task] : tasks_) {
       const std::string step = root_step(task.name);
       if (task.taken) {
@@ -147,8 +159,10 @@ class ReuseFill {
         continue;
       }
       if (point_.again.contains(step)) continue;
-      if (task.undoing) return refuse(fmt::format("{} is still to be undone", task.name));
-      if (!task.once.empty()) {
+      if (task.maybe_undone) {
+        return refuse(fmt::format("{} is being undone, or may have been", task.name));
+      }
+      if (!task.once.empty() && !failpoint(Failpoint::kForkRepeatsOnce)) {
         return refuse(
             fmt::format("{} has called what may be called only once, and has no result "
                         "that could be taken over",
@@ -164,7 +178,7 @@ class ReuseFill {
   struct CallsOfTask {
     std::string name;
     bool taken = false;
-    bool undoing = false;
+    bool maybe_undone = false;
     std::set<CallRef> once;  // that left, and were not undone
   };
 
@@ -186,7 +200,10 @@ class ReuseFill {
              const Usage& usage) {
     if (start.step == nullptr) return;
     auto args = values_.load(start.args);
-    if (!args) return;
+    if (!args) {
+      if (!problem_) problem_ = args.error();
+      return;
+    }
     ReuseTable::Entry entry;
     entry.result_key = result_key(*start.step, *args);
     entry.idempotency_key = start.idempotency_key;
@@ -194,7 +211,8 @@ class ReuseFill {
       const auto* older = point_.taken_over->find(start.task_id, entry.result_key);
       if (older != nullptr) entry.idempotency_key = older->idempotency_key;
     }
-    const bool again = point_.again.contains(root_step(start.task_id));
+    const bool again =
+        point_.again.contains(root_step(start.task_id)) && !failpoint(Failpoint::kForkTakesAgain);
     task.taken = returned != nullptr && !again && !start.streaming;
     if (task.taken) {
       entry.returned = CallReturned{returned->output, true};
@@ -203,16 +221,19 @@ class ReuseFill {
     table_->add(start.task_id, std::move(entry));
   }
 
-  // What was taken back has no result any more, and its key stands for something that is over.
-  void undone(const StartCall& start, bool done, bool open = false) {
+  enum class Undo : std::uint8_t { kDone, kNot, kMaybe };
+
+  // What was taken back, or may have been, has no result any more, and its key stands for something
+  // that is over: undone under that key, the tool would take the new call's undoing for the old
+  // one.
+  void undone(const StartCall& start, Undo how) {
     CallRef call = start.call;
     call.call &= static_cast<std::uint16_t>(~kUndoCall);
     call.attempt &= (1u << kUndoAttemptBit) - 1;
     CallsOfTask& task = task_of(start);
-    task.undoing = open;
-    if (open) task.taken = false;
-    if (!done) return;
-    task.once.erase(call);
+    task.maybe_undone = how == Undo::kMaybe;
+    if (how == Undo::kNot || failpoint(Failpoint::kForkTakesUndone)) return;
+    if (how == Undo::kDone) task.once.erase(call);
     task.taken = false;
     table_->remove(task.name);
   }
@@ -222,6 +243,7 @@ class ReuseFill {
   ValueStore& values_;
   std::shared_ptr<ReuseTable> table_ = std::make_shared<ReuseTable>();
   std::map<std::pair<TaskRef, std::uint32_t>, CallsOfTask> tasks_;
+  std::optional<Error> problem_;  // what a call was asked cannot be read
 };
 
 // What the root frame of a restored run was given.
@@ -250,6 +272,7 @@ Result<ReuseReport> build_reuse_table(Journal& journal, std::string_view run_id,
     const OpenCallEffect* call = found.core->open.find(end.call);
     fill.ended(start, end, call != nullptr && call->intent);
   });
+  recovery.on_call_resumed([&](const StartCall& start) { fill.resumed(start); });
   auto read = read_records(journal, run_id, [&](JournalSeq seq, const JournalRecord& record) {
     if (seq > point.upto) return Result<void>();
     if (auto taken = recovery.take(seq, record); !taken) return taken;

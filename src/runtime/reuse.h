@@ -9,6 +9,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "base/failpoint.h"
 #include "data/hash.h"
 #include "runtime/effect.h"
 #include "runtime/event.h"
@@ -29,8 +30,10 @@ class ReuseTable {
   // Null unless the old run made this call with these arguments.
   const Entry* find(const std::string& task_id, const Hash256& result_key) const {
     auto found = entries_.find(task_id);
-    return found == entries_.end() || found->second.result_key != result_key ? nullptr
-                                                                             : &found->second;
+    if (found == entries_.end()) return nullptr;
+    const bool same =
+        found->second.result_key == result_key || failpoint(Failpoint::kForkIgnoresMeaning);
+    return same ? &found->second : nullptr;
   }
   std::size_t size() const { return entries_.size(); }
 

@@ -23,16 +23,16 @@ Result<void> RunCore::restore(const SnapshotRecord& snapshot, const PhysicalPlan
   if (!in.good_end()) {
     return fail(ErrorCode::kJournalDamaged, "the effects of a snapshot are damaged");
   }
-  if (auto done = open.decode_admitted(admitted); !done) return done;
+  if (auto done = open.decode_admitted(admitted, effects); !done) return done;
   auto restored = RunState::restore(
       snapshot.state, plan,
-      [&](const TaskRef& task, const PhysicalStep& step,
+      [&](const AdmissionRef& admission, const PhysicalStep& step,
           const Value& recorded) -> Result<PhysicalPlanPtr> {
-        auto known = open.admitted().find(task);
-        if (known == open.admitted().end()) {
+        const AdmitPlan* known = open.find_admitted(admission);
+        if (known == nullptr) {
           return fail(ErrorCode::kJournalDamaged, "a snapshot lacks a plan that it admitted");
         }
-        AdmitPlan admit = known->second;
+        AdmitPlan admit = *known;
         admit.step = &step;
         return find(admit, recorded);
       },

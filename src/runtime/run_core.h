@@ -31,6 +31,7 @@ struct RunCore {
     rounds = 0;
     open.happened(event);
     state->apply(std::span<const Event>(&event, 1), sink);
+    if (open.may_forget_admitted()) open.keep_admitted(state->admissions());
   }
 
   // False when nothing is to be bound.

@@ -9,6 +9,29 @@
 
 namespace sluice {
 
+namespace {
+
+void rest_value(ValueStore& values, Value& value, std::vector<JournalContent>* contents) {
+  std::string encoded;
+  value = values.keep(std::move(value), contents == nullptr ? nullptr : &encoded);
+  if (encoded.empty() || value.kind() != Value::Kind::kBlob) return;
+  contents->push_back({value.blob_hash(), std::move(encoded)});
+}
+
+}  // namespace
+
+JournalBatch first_records(const RunHeader& header, const RunOptions& options, ValueStore& values) {
+  JournalBatch first;
+  first.records.push_back(encode_record({0, header}));
+  RunStarted started{options.run_id, options.params, options.seed};
+  rest_value(values, started.params, &first.contents);
+  EventRecord record;
+  record.event = {1, std::move(started)};
+  record.digest = DecisionDigest().mark();
+  first.records.push_back(encode_record({1, std::move(record)}));
+  return first;
+}
+
 RunLoop::Impl::Impl(PhysicalPlanPtr plan_in, Host& host_in, ValueStore& values_in,
                     TraceSink* trace_in, std::function<void(RunOutcome)> end)
     : plan(std::move(plan_in)),
@@ -28,7 +51,10 @@ void RunLoop::Impl::record_in(RunJournal given) {
 
 void RunLoop::Impl::start(const RunOptions& options) {
   base = 1 - host.now();
-  if (recorder) tell_card(true);
+  if (recorder) {
+    recorder->continue_after(1, recorder->journal().begun);
+    tell_card(true);
+  }
   Event event;
   event.at = 1;
   event.body = RunStarted{options.run_id, options.params, options.seed};
@@ -153,7 +179,7 @@ void RunLoop::Impl::handle_early(Record fact) {
   }
   const CallRef* ref = about ? EarlyFacts::call_of(*about) : nullptr;
   OpenCallEffect* call = ref != nullptr && !known(*about) ? core->open.find(*ref) : nullptr;
-  if (call == nullptr || call->state != OpenCallEffect::State::kHeld || stopping()) return;
+  if (call == nullptr || call->in_hands() || stopping()) return;
   ResumeReport ignored;
   call_again(*call, ignored);
 }
@@ -164,25 +190,26 @@ void RunLoop::Impl::journal_event(EventRecord& record) {
   std::vector<JournalContent> contents;
   std::vector<JournalContent>* into = recorder ? &contents : nullptr;
   auto& body = record.event.body;
+  if (std::holds_alternative<RunStarted>(body)) {
+    core->digest.mark();  // its record is in the journal since the run is
+    return;
+  }
   Value whole;  // what the state machine wants as it is, although the record names it
-  Value* replaced = nullptr;
   if (auto* ended = std::get_if<CallEnded>(&body)) {
     if (auto* returned = std::get_if<CallReturned>(&ended->outcome)) rest(returned->output, into);
   } else if (auto* item = std::get_if<ItemEmitted>(&body)) {
     rest(item->item, into);
   } else if (recorder) {
-    if (auto* started = std::get_if<RunStarted>(&body)) replaced = &started->params;
-    if (auto* signal = std::get_if<SignalReceived>(&body)) replaced = &signal->value;
+    if (auto* signal = std::get_if<SignalReceived>(&body)) {
+      whole = signal->value;
+      rest(signal->value, into);
+    }
     if (auto* admitted = std::get_if<PlanAdmitted>(&body)) {
       record.admitted = encode_physical(*admitted->plan);
       rest(record.admitted, into);
     }
   }
   if (!recorder) return;
-  if (replaced != nullptr) {
-    whole = *replaced;
-    rest(*replaced, into);
-  }
   record.rounds = core->binding() ? core->rounds : 0;
   record.digest = core->digest.mark();
   Record journaled{record.event.at, std::move(record)};
@@ -191,17 +218,11 @@ void RunLoop::Impl::journal_event(EventRecord& record) {
     recorder->acknowledge_after(seq, id);
   }
   record = std::move(std::get<EventRecord>(journaled.body));
-  if (replaced != nullptr) {
-    if (auto* started = std::get_if<RunStarted>(&body)) started->params = std::move(whole);
-    if (auto* signal = std::get_if<SignalReceived>(&body)) signal->value = std::move(whole);
-  }
+  if (auto* signal = std::get_if<SignalReceived>(&body)) signal->value = std::move(whole);
 }
 
 void RunLoop::Impl::rest(Value& value, std::vector<JournalContent>* contents) {
-  std::string encoded;
-  value = values.keep(std::move(value), contents == nullptr ? nullptr : &encoded);
-  if (encoded.empty() || value.kind() != Value::Kind::kBlob) return;
-  contents->push_back({value.blob_hash(), std::move(encoded)});
+  rest_value(values, value, contents);
 }
 
 void RunLoop::Impl::after_turn() {

@@ -31,8 +31,12 @@ struct RunOptions {
   std::uint64_t seed = 0;
 };
 
-// Where a run is recorded. The caller has created or taken over the run (and appended the header of
-// a new one); the loop appends behind that and closes the run at its end.
+// What a new run's journal begins with, for Journal::create_run: its header and its start. Large
+// parameters go to `values`.
+JournalBatch first_records(const RunHeader& header, const RunOptions& options, ValueStore& values);
+
+// Where a run is recorded. The caller has created the run with its first records, or taken it over;
+// the loop appends behind that and closes the run at its end.
 struct RunJournal {
   Journal& journal;  // outlives the loop
   RunLease lease;
@@ -40,6 +44,7 @@ struct RunJournal {
   std::string owner;                      // for people
   RunCard card;                           // the loop keeps its counts
   std::uint64_t compact_after = 500'000;  // records since the last snapshot; 0: never
+  JournalSeq begun = 0;                   // number of the last of a new run's first records
 };
 
 // What a resumed run found.

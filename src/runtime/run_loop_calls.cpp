@@ -5,16 +5,12 @@
 #include <utility>
 
 #include "base/failpoint.h"
+#include "base/overloaded.h"
 #include "plan/lower.h"
 #include "runtime/run_loop_impl.h"
 
 namespace sluice {
 namespace {
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
 
 // What a call says that was told to end and had done nothing.
 bool says_nothing(const Error& error) {
@@ -83,8 +79,7 @@ void RunLoop::Impl::carry_out() {
 // A call leaves at once when a repetition does no harm, else when all that led to it is durable.
 void RunLoop::Impl::begin(OpenCallEffect& call) {
   if (stopping()) return;
-  take_old_key(call);
-  if (reuse_result(call)) return;
+  if (!take_old_key(call) || reuse_result(call)) return;
   if (!recorder) return perform(call);
   const Effect effect = host.effect_of(call.start);
   const bool once = effect == Effect::kOnce;
@@ -105,29 +100,42 @@ void RunLoop::Impl::begin(OpenCallEffect& call) {
   leaving.emplace_back(after, call.start.call);
 }
 
-// What the run that a fork came from knows of the same call; null for none.
-const ReuseTable::Entry* RunLoop::Impl::old_call(const StartCall& start) {
+// What the run that a fork came from knows of the same call; null for none. An error: that cannot
+// be told now, and guessing could make the call a second time.
+Result<const ReuseTable::Entry*> RunLoop::Impl::old_call(const StartCall& start) {
   const std::uint16_t number = start.call.call & static_cast<std::uint16_t>(~kUndoCall);
   if (!reuse || number != 0 || start.call.turn != 1 || start.step == nullptr) return nullptr;
   auto args = values.load(start.args);
-  if (!args) return nullptr;
+  if (!args) return std::unexpected(args.error());
   return reuse->find(start.task_id, result_key(*start.step, *args));
 }
 
 // A fork makes a call again under the key that the world may know it by, and undoes it by that.
-void RunLoop::Impl::take_old_key(OpenCallEffect& call) {
-  const ReuseTable::Entry* entry = old_call(call.start);
-  if (entry == nullptr) return;
-  call.start.idempotency_key = entry->idempotency_key + (call.start.undo ? kUndoKeyEnd : "");
+// False: which one that is cannot be read; the run stops.
+bool RunLoop::Impl::take_old_key(OpenCallEffect& call) {
+  auto entry = old_call(call.start);
+  if (!entry) {
+    core->lost = entry.error();
+    return false;
+  }
+  if (*entry == nullptr || failpoint(Failpoint::kForkNewKey)) return true;
+  call.start.idempotency_key = (*entry)->idempotency_key + (call.start.undo ? kUndoKeyEnd : "");
+  return true;
 }
 
-// A fork takes over what the run that it came from got for the same call.
+// A fork takes over what the run that it came from got for the same call. True: it is not to be
+// made now.
 bool RunLoop::Impl::reuse_result(OpenCallEffect& call) {
   const StartCall& start = call.start;
-  const ReuseTable::Entry* entry = start.undo ? nullptr : old_call(start);
-  if (entry == nullptr || !entry->returned || start.streaming) return false;
-  auto output = values.load(entry->returned->output);
-  if (!output) return false;
+  if (start.undo || start.streaming) return false;
+  auto entry = old_call(start);
+  if (entry && (*entry == nullptr || !(*entry)->returned)) return false;
+  auto output = entry ? values.load((*entry)->returned->output)
+                      : Result<Value>(std::unexpected(entry.error()));
+  if (!output) {
+    core->lost = output.error();
+    return true;
+  }
   CallEnded ended;
   ended.call = start.call;
   ended.outcome = CallReturned{std::move(*output), true};

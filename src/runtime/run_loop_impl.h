@@ -63,8 +63,8 @@ struct RunLoop::Impl : std::enable_shared_from_this<RunLoop::Impl> {
   void carry_out();
   void call_decided(OpenCallEffect& call, std::vector<Record> facts);
   void begin(OpenCallEffect& call);
-  const ReuseTable::Entry* old_call(const StartCall& start);
-  void take_old_key(OpenCallEffect& call);
+  Result<const ReuseTable::Entry*> old_call(const StartCall& start);
+  bool take_old_key(OpenCallEffect& call);
   bool reuse_result(OpenCallEffect& call);
   void perform(OpenCallEffect& call);
   Result<StartCall> whole(const StartCall& start);

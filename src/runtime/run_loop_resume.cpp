@@ -139,7 +139,15 @@ void RunLoop::Impl::carry_out_again(ResumeReport& report) {
     host.set_timer(timer);
   }
   for (const auto& [task, admit] : core->open.admits()) {
-    if (!known(EarlyFacts::plan_key(task))) host.admit(admit);
+    if (known(EarlyFacts::plan_key(task))) continue;
+    if (admit.step != nullptr) {
+      host.admit(admit);
+      continue;
+    }
+    Event event;
+    event.at = core->at;
+    event.body = PlanRefused{task, Error(ErrorCode::kCancelled, "nobody wants the plan any more")};
+    enqueue(std::move(event), true);
   }
   for (const auto& [ref, wait] : core->open.waits()) {
     if (!known(EarlyFacts::wait_key(ref))) host.begin_wait(wait);
@@ -148,7 +156,7 @@ void RunLoop::Impl::carry_out_again(ResumeReport& report) {
 }
 
 void RunLoop::Impl::call_again(OpenCallEffect& call, ResumeReport& report) {
-  take_old_key(call);
+  if (!take_old_key(call)) return;
   if (call.doubt) {
     call.state = OpenCallEffect::State::kDoubtful;
     if (host.has_probe(call.start)) ask(call);

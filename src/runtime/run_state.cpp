@@ -23,7 +23,7 @@ std::vector<RunState::Waiting> RunState::waits() const { return machine_->waits(
 std::string RunState::snapshot(std::vector<Value>* resting) const {
   return machine_->snapshot(resting);
 }
-std::set<TaskRef> RunState::admissions() const { return machine_->admissions(); }
+std::set<AdmissionRef> RunState::admissions() const { return machine_->admissions(); }
 Result<std::unique_ptr<RunState>> RunState::restore(std::string_view snapshot, PhysicalPlanPtr plan,
                                                     const FindPlan& admitted, TraceSink* trace) {
   auto state = std::make_unique<RunState>(std::move(plan), trace);

@@ -64,7 +64,7 @@ class RunState {
   // that tasks of `step` produced, by what encode_physical gave.
   std::string snapshot(std::vector<Value>* resting = nullptr) const;
   using FindPlan = std::function<Result<PhysicalPlanPtr>(
-      const TaskRef& task, const PhysicalStep& step, const Value& recorded)>;
+      const AdmissionRef& admission, const PhysicalStep& step, const Value& recorded)>;
   static Result<std::unique_ptr<RunState>> restore(std::string_view snapshot, PhysicalPlanPtr plan,
                                                    const FindPlan& admitted, TraceSink* trace);
   // For the binder: the value of an input of a task. Valid while the task is open.
@@ -82,8 +82,8 @@ class RunState {
   const PhysicalStep& step(const TaskRef& task) const;
   // The same, also of a finished call that may be undone though its frame has gone; else null.
   const PhysicalStep* find_step(const TaskRef& task) const;
-  // The tasks whose produced plans the state still refers to.
-  std::set<TaskRef> admissions() const;
+  // The produced plans that the state still refers to.
+  std::set<AdmissionRef> admissions() const;
   const PhysicalPlan& plan(std::uint64_t frame) const;
   // The name that people see.
   std::string task_id(const TaskRef& task) const;

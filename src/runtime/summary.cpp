@@ -109,6 +109,12 @@ struct SummaryFold::Impl {
     if (waiting.erase(event.call.task) > 0) --step.waiting;
   }
 
+  // A run that is over waits for nothing any more.
+  void stop_waiting() {
+    for (StepSummary& step : summary.steps) step.waiting = 0;
+    waiting.clear();
+  }
+
   using CallKey = std::tuple<TaskRef, std::uint16_t, std::uint16_t>;
   static CallKey key_of(const CallRef& call) { return {call.task, call.turn, call.call}; }
   std::map<CallKey, SteadyNs> starts;  // calls under way only
@@ -125,6 +131,7 @@ void SummaryFold::on_trace(const TraceEvent& event) {
   if (event.kind == TraceKind::kRunStarted) summary.start_ns = event.at;
   if (event.kind == TraceKind::kRunEnded && event.outcome) {
     summary.critical_path = event.outcome->critical_path;
+    if (event.outcome->status != RunStatus::kInDoubt) impl_->stop_waiting();
   }
   if (!event.step) return;
   StepSummary& step = impl_->row(event);

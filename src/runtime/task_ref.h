@@ -35,6 +35,14 @@ struct CallRef {
 inline constexpr std::uint16_t kUndoCall = 0x8000;
 inline constexpr unsigned kUndoAttemptBit = 16;
 
+// One plan that a task produced: each round and attempt of it produces one anew, told apart by the
+// frame that the plan runs in. 0: as the first format of snapshots had it, without that.
+struct AdmissionRef {
+  TaskRef task;
+  std::uint64_t frame = 0;
+  friend auto operator<=>(const AdmissionRef&, const AdmissionRef&) = default;
+};
+
 // Never 0. `attempt` of the calling task; a call is its turn's and number's own.
 std::uint64_t frame_id(const CallRef& caller);
 // A well-mixed hash of a call, for tables and for derived chance (retry jitter).

@@ -6,9 +6,7 @@
 #include <utility>
 
 #include "data/json.h"
-#include "plan/parse.h"
-#include "plan/physical_codec.h"
-#include "runtime/recovery.h"
+#include "runtime/recovery_impl.h"
 #include "simulate/people.h"
 #include "simulate/sim_values.h"
 
@@ -44,9 +42,9 @@ struct Auditor {
 
 using Records = std::vector<std::pair<JournalSeq, JournalRecord>>;
 
-Result<Records> read_all(Journal& journal) {
+Result<Records> read_all(Journal& journal, const std::string& run_id) {
   Records records;
-  Result<void> read = journal.read(kSimRun, 1, [&](JournalSeq seq, const JournalRecord& record) {
+  Result<void> read = journal.read(run_id, 1, [&](JournalSeq seq, const JournalRecord& record) {
     records.emplace_back(seq, record);
     return true;
   });
@@ -109,17 +107,23 @@ void check_end(WorldParts& world, const RunEndedRecord* ended, SimValues& values
   }
 }
 
+// What was still to be undone when the run was left.
+void note_undoing(WorldParts& world, Recovery& recovery) {
+  (void)recovery.state();  // works out what the last event led to
+  for (const OpenCallEffect* call : recovery.inside().core->open.calls()) {
+    if (!call->start.undo) continue;
+    CallIdentity base = identity_of(call->start.call);
+    base.call &= static_cast<std::uint16_t>(~kUndoCall);
+    world.undoing.push_back(base);
+  }
+}
+
 void replay(WorldParts& world, Journal& journal, const Records& records,
             const std::optional<Told>& told) {
   SimValues values(false, [&](const Hash256& hash) { return journal.content(hash); });
-  auto adopt = [&](const AdmitPlan& admit, const Value& recorded) -> Result<PhysicalPlanPtr> {
-    ParsedPlan parsed = parse_plan_value(admit.plan, "produced");
-    if (!parsed.plan) return fail(ErrorCode::kJournalDamaged, "a produced plan cannot be read");
-    return decode_physical(recorded, parsed.plan);
-  };
-  History history;
-  history.whole = records.empty() || records.front().first == 1;
-  Recovery recovery(world.plan->physical, values, &history, adopt, true);
+  History history(world, values);
+  world.whole = history.whole = records.empty() || records.front().first == 1;
+  Recovery recovery(world.plan->physical, values, &history, adopt_sim_plan, true);
   recovery.on_call_end(
       [&](const StartCall& start, const CallEnded& ended) { history.on_call_end(start, ended); });
   for (const auto& [seq, record] : records) {
@@ -135,6 +139,7 @@ void replay(WorldParts& world, Journal& journal, const Records& records,
                                                 difference->was, difference->now));
   }
   if (!history.wrong.empty()) world.violate("signal", history.wrong);
+  if (world.watches_calls) note_undoing(world, recovery);
   const RunEndedRecord* ended = recovery.ended() ? &*recovery.ended() : nullptr;
   check_end(world, ended, values, told);
   check_undo(world, history, ended);
@@ -161,17 +166,22 @@ void History::on_trace(const TraceEvent& event) {
 
 void History::on_call_end(const StartCall& start, const CallEnded& ended) {
   if (!start.undo) calls.emplace(identity_of(start.call), start.call.attempt);
-  if (!std::holds_alternative<CallReturned>(ended.outcome)) return;
-  std::string_view name;
-  if (const Value* wanted = start.wanted.find("name")) {
-    name = wanted->as_string();
-    if (name.starts_with("t.")) name.remove_prefix(2);
-  } else if (start.step->logical.op == OperatorKind::kTool) {
-    name = start.step->logical.function;
-  }
-  const SimFunction* function = find_sim_function(name);
-  const bool undoable = function != nullptr && !function->undo.empty();
+  const auto* gave = std::get_if<CallReturned>(&ended.outcome);
+  if (gave == nullptr) return;
+  if (world_.watches_calls) learn(start, *gave);
+  const SimFunction* function = sim_function_of(start);
+  // What a fork took over is its old run's to undo.
+  const bool undoable = function != nullptr && !function->undo.empty() && !gave->cached;
   returned.push_back({identity_of(start.call), start.undo, undoable});
+}
+
+void History::learn(const StartCall& start, const CallReturned& gave) {
+  if (start.undo || start.call.call != 0) return;
+  Result<Value> args = values_.load(start.args);
+  Result<Value> output = values_.load(gave.output);
+  if (!args || !output) return;
+  world_.returned.push_back({identity_of(start.call), start.task_id, what_is_called(start), *args,
+                             *output, gave.cached, start.streaming});
 }
 
 void check_ledger(WorldParts& world) {
@@ -185,7 +195,7 @@ void check_ledger(WorldParts& world) {
                                 "from was not durable",
                                 deed.task, to_json(same->second->args), to_json(deed.args)));
     }
-    if (deed.repeated) continue;
+    if (deed.repeated || deed.process < world.first_process) continue;
     auto [before, first_time] = first.try_emplace(identity_of(deed.call), &deed);
     if (first_time) continue;
     const bool once = deed.effect == Effect::kOnce;
@@ -198,7 +208,7 @@ void check_ledger(WorldParts& world) {
 void check_journal(WorldParts& world, const std::optional<Told>& told) {
   Auditor auditor(world);
   Result<Records> records = auditor.problem ? Result<Records>(std::unexpected(*auditor.problem))
-                                            : read_all(*auditor.journal);
+                                            : read_all(*auditor.journal, world.run_id);
   if (!records) {
     if (unharmed(records.error(), world)) {
       world.report.damaged = true;
@@ -208,7 +218,12 @@ void check_journal(WorldParts& world, const std::optional<Told>& told) {
   }
   world.report.records = records->size();
   std::map<JournalSeq, std::uint64_t> now;
-  for (const auto& [seq, record] : *records) now[seq] = record_mark(record);
+  for (const auto& [seq, record] : *records) {
+    now[seq] = record_mark(record);
+    const auto type = static_cast<RecordType>(record.type);
+    world.has_intents = world.has_intents || type == RecordType::kIntent;
+  }
+  world.left_behind = now;
   if (world.rotten) {
     if (std::string wrong = world.promises.falsified(now); !wrong.empty()) {
       world.violate("damage_unseen", std::move(wrong));
@@ -226,6 +241,17 @@ void check_journal(WorldParts& world, const std::optional<Told>& told) {
   if (world.report.violations.empty()) replay(world, *auditor.journal, *records, told);
 }
 
+Result<std::map<JournalSeq, std::uint64_t>> read_marks(WorldParts& world,
+                                                       const std::string& run_id) {
+  Auditor auditor(world);
+  if (auditor.problem) return std::unexpected(*auditor.problem);
+  Result<Records> records = read_all(*auditor.journal, run_id);
+  if (!records) return std::unexpected(records.error());
+  std::map<JournalSeq, std::uint64_t> marks;
+  for (const auto& [seq, record] : *records) marks[seq] = record_mark(record);
+  return marks;
+}
+
 void check_outcome(WorldParts& world, const std::optional<Told>& told) {
   if (!told) return;
   const RunStatus status = told->outcome.status;
@@ -236,12 +262,17 @@ void check_outcome(WorldParts& world, const std::optional<Told>& told) {
   if (status == RunStatus::kBudgetSpent && budget.none()) {
     return world.violate("wrong_end", "a budget is spent that there is not");
   }
-  const bool calm = world.scenario.tool_trouble == 0 && !world.tools_were_down &&
-                    !world.cancel_asked && world.plan->shape.deterministic;
-  const bool quiet = world.scenario.crashes.empty() && world.scenario.acts.empty();
+  // A fork may have what an agent answered when its tools were down.
+  bool were_down = false;
+  for (const WorldParts* run = &world; run != nullptr; run = run->forked_from) {
+    were_down = were_down || run->tools_were_down;
+  }
+  const bool calm = world.scenario.tool_trouble == 0 && !were_down && !world.cancel_asked &&
+                    world.plan->shape.deterministic;
+  const bool quiet = !world.is_fork() && world.scenario.crashes.empty() && world.acts.empty();
   if (quiet || (!calm && status != RunStatus::kSucceeded) || !world.plan->shape.deterministic)
     return;
-  const WorldReport& without = undisturbed(world.scenario);
+  const WorldReport& without = undisturbed({world.plan, world.params});
   if (calm && without.status != status) {
     return world.violate("result_differs",
                          fmt::format("the run ends {}, without trouble {}", run_status_name(status),

@@ -9,6 +9,7 @@
 
 #include "runtime/record.h"
 #include "runtime/trace.h"
+#include "simulate/sim_values.h"
 #include "simulate/world_parts.h"
 
 namespace sluice {
@@ -16,6 +17,8 @@ namespace sluice {
 // What a replay of the journal shows of the run.
 class History final : public TraceSink {
  public:
+  // `world` learns of returned calls when somebody asks for them.
+  History(WorldParts& world, SimValues& values) : world_(world), values_(values) {}
   void on_trace(const TraceEvent& event) override;
   void on_call_end(const StartCall& start, const CallEnded& ended);
 
@@ -31,6 +34,10 @@ class History final : public TraceSink {
   bool whole = true;                                       // false: its beginning was compacted
 
  private:
+  void learn(const StartCall& start, const CallReturned& returned);
+
+  WorldParts& world_;
+  SimValues& values_;
   std::map<TaskRef, Value> taken_;  // the signal that a wait took
 };
 

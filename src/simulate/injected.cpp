@@ -6,7 +6,7 @@ namespace sluice {
 
 std::optional<FoundBug> try_bug(Failpoint mistake, std::uint64_t seed) {
   const Scenario scenario = make_scenario(seed);
-  undisturbed(scenario);  // before the mistake is switched on
+  for (const RunPlan& runs : run_plans(scenario)) undisturbed(runs);  // without the mistake
   FailpointScope on(mistake);
   const WorldReport report = run_world(scenario);
   if (report.violations.empty()) return std::nullopt;

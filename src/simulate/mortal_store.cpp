@@ -33,9 +33,10 @@ auto MortalStore::read_only(const Work& work) -> decltype(work()) {
   return work();
 }
 
-Result<RunLease> MortalStore::create_run(std::string_view run_id, const RunCard& card) {
+Result<RunLease> MortalStore::create_run(std::string_view run_id, const RunCard& card,
+                                         const JournalBatch& first) {
   return write([&] {
-    auto lease = store_.create_run(run_id, card);
+    auto lease = store_.create_run(run_id, card, first);
     if (lease) shared_.owner = *lease;
     return lease;
   });

@@ -29,7 +29,8 @@ class MortalStore final : public JournalStore {
   MortalStore(SharedStore& shared, Life& life, std::uint64_t seed)
       : shared_(shared), store_(*shared.store), life_(life), random_(seed) {}
 
-  Result<RunLease> create_run(std::string_view run_id, const RunCard& card) override;
+  Result<RunLease> create_run(std::string_view run_id, const RunCard& card,
+                              const JournalBatch& first) override;
   Result<Taken> take_over(std::string_view run_id) override;
   Result<void> commit(std::span<RunCommit> commits) override;
   Result<JournalSeq> last_seq(const RunLease& lease) override;

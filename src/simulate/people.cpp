@@ -39,7 +39,7 @@ Result<void> People::send(const RunMessage& message) {
   Journal* journal = this->journal();
   if (journal == nullptr) return fail(ErrorCode::kIo, "the store cannot be opened");
   const auto [kind, body] = encode_message(message);
-  auto id = journal->send(kSimRun, kind, body, kSimEpochNs + world_.queue.now());
+  auto id = journal->send(world_.run_id, kind, body, kSimEpochNs + world_.queue.now());
   world_.surroundings.tell(0, fmt::format("a person sends {} {}: {}", kind, body,
                                           id ? "taken" : id.error().to_string()));
   if (!id) return std::unexpected(id.error());
@@ -61,7 +61,7 @@ bool People::said(const std::string& task) {
   Journal* journal = this->journal();
   if (journal == nullptr) return true;
   std::uint64_t heard = 0;
-  Result<void> read = journal->read(kSimRun, 1, [&](JournalSeq, const JournalRecord& record) {
+  Result<void> read = journal->read(world_.run_id, 1, [&](JournalSeq, const JournalRecord& record) {
     Result<Record> decoded = decode_record(record);
     if (!decoded) return true;
     heard = std::max(heard, record_message(*decoded));
@@ -70,7 +70,7 @@ bool People::said(const std::string& task) {
     }
     return true;
   });
-  Result<std::vector<InboxMessage>> waiting = journal->inbox(kSimRun, heard);
+  Result<std::vector<InboxMessage>> waiting = journal->inbox(world_.run_id, heard);
   if (!read || !waiting) return true;
   for (const InboxMessage& message : *waiting) {
     Result<RunMessage> decoded = decode_message(message);
@@ -81,19 +81,21 @@ bool People::said(const std::string& task) {
   return false;
 }
 
-bool People::settle(const std::vector<RunState::Doubt>& doubts) {
+bool People::settle(const std::vector<RunState::Doubt>& doubts, bool others_live) {
   bool all = true;
   for (const RunState::Doubt& doubt : doubts) {
     if (said(doubt.task_id)) continue;
     auto key = world_.keys.find(identity_of(doubt.call));
     const bool left = key != world_.keys.end();
-    if (left && world_.tools.in_flight(key->second)) {
-      all = false;  // it may still happen: nobody can know yet
+    const Deed* deed = left ? world_.ledger.find(key->second) : nullptr;
+    const bool may_still =
+        (left && world_.tools.in_flight(key->second)) || (deed == nullptr && others_live);
+    if (may_still) {
+      all = false;  // nobody can know yet
       continue;
     }
     ResolveMessage message;
     message.task = doubt.task_id;
-    const Deed* deed = left ? world_.ledger.find(key->second) : nullptr;
     if (deed != nullptr) {
       message.verdict = ResolveMessage::Verdict::kDone;
       message.output = deed->output;

@@ -23,8 +23,9 @@ class People {
   // Each true when the message was acknowledged.
   bool signal(const std::string& name);
   bool cancel();
-  // Settles what can be known by now. True: all of it.
-  bool settle(const std::vector<RunState::Doubt>& doubts);
+  // Settles what can be known by now. True: all of it. `others_live`: a process that lost the run
+  // is about to notice it, or to make a call whose intent is durable.
+  bool settle(const std::vector<RunState::Doubt>& doubts, bool others_live);
   // Their connection dies with the machine.
   void power_gone();
 

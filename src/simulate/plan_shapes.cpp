@@ -34,6 +34,8 @@ constexpr auto kShapes = std::to_array<PlanShape>({
     {"budget", shapes::budget},
     {"fallback", shapes::fallback},
     {"garden", shapes::garden},
+    {"nested", shapes::nested},
+    {"branches", shapes::branches},
 });
 
 std::string findings_text(const Diagnostics& findings) {

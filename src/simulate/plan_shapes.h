@@ -32,7 +32,8 @@ struct PlanShape {
 };
 
 std::span<const PlanShape> plan_shapes();
-inline constexpr std::uint32_t kVariants = 48;  // of each shape that worlds draw from
+inline constexpr std::size_t kFirstShapes = 16;  // those behind them came later
+inline constexpr std::uint32_t kVariants = 48;   // of each shape that worlds draw from
 
 struct SimPlan {
   std::string name;  // "chain/17"

@@ -6,6 +6,9 @@
 
 #include "plan/physical_codec.h"
 #include "runtime/record.h"
+#include "runtime/recorded_plan.h"
+#include "runtime/recovery.h"
+#include "runtime/run_fork.h"
 
 namespace sluice {
 
@@ -38,9 +41,9 @@ void SimProcess::die() {
   if (vfs_) vfs_->die();
 }
 
-RunHeader SimProcess::header() const {
+RunHeader SimProcess::new_header() const {
   RunHeader header;
-  header.run_id = kSimRun;
+  header.run_id = world_.run_id;
   header.program = fmt::format("process {}", id_);
   header.files = {{"plan", world_.plan->shape.text}};
   header.physical = world_.plan->encoded;
@@ -53,6 +56,7 @@ RunCard SimProcess::card() const {
   card.plan = world_.plan->name;
   card.status = "running";
   card.started_ns = kSimEpochNs;
+  if (world_.is_fork()) card.forked_from = world_.forked_from->run_id;
   return card;
 }
 
@@ -77,7 +81,7 @@ Result<void> SimProcess::open() {
   return {};
 }
 
-void SimProcess::make_loop(RunLease lease) {
+void SimProcess::make_loop(RunLease lease, JournalSeq begun) {
   lease_ = lease;
   loop_ =
       std::make_unique<RunLoop>(physical_, *host_, *values_, nullptr, [this](RunOutcome outcome) {
@@ -92,11 +96,13 @@ void SimProcess::make_loop(RunLease lease) {
   host_->set_inbox(loop_.get());
   RunJournal journal{.journal = *watched_,
                      .lease = std::move(lease),
-                     .header = header(),
+                     .header = header_,
                      .owner = fmt::format("process {}", id_),
                      .card = card(),
-                     .compact_after = world_.scenario.compact_after};
+                     .compact_after = world_.scenario.compact_after,
+                     .begun = begun};
   loop_->record_in(std::move(journal));
+  if (reuse_) loop_->reuse(reuse_);
 }
 
 void SimProcess::boot() {
@@ -108,9 +114,10 @@ void SimProcess::boot() {
   problem_ = booted.error();
 }
 
-// The run is made, begun or taken up, as far as the process before has come.
+// The run is made, or taken up where the process before has come to.
 Result<void> SimProcess::begin_run() {
-  Result<JournaledRun> found = watched_->find_run(kSimRun);
+  header_ = new_header();
+  Result<JournaledRun> found = watched_->find_run(world_.run_id);
   if (!found && found.error().code() != ErrorCode::kRunUnknown) {
     return std::unexpected(found.error());
   }
@@ -119,40 +126,109 @@ Result<void> SimProcess::begin_run() {
     finished_ = true;
     return {};
   }
-  Result<RunLease> lease =
-      found ? watched_->take_over(kSimRun) : watched_->create_run(kSimRun, card());
+  if (!found) return make_run();
+  Result<RunLease> lease = watched_->take_over(world_.run_id);
   if (!lease) return std::unexpected(lease.error());
   bool has_header = false, has_start = false;
-  auto read = watched_->read(kSimRun, 1, [&](JournalSeq, const JournalRecord& record) {
+  auto read = watched_->read(world_.run_id, 1, [&](JournalSeq, const JournalRecord& record) {
     const auto type = static_cast<RecordType>(record.type);
     has_header = has_header || type == RecordType::kHeader || type == RecordType::kSnapshot;
     has_start = has_start || type == RecordType::kRunStarted || type == RecordType::kSnapshot;
     return !has_start;
   });
   if (!read) return read;
-  if (has_start) {
-    if (world_.scenario.decodes_plan) {
-      auto decoded = decode_physical(world_.plan->encoded, world_.plan->logical);
-      if (!decoded) return std::unexpected(decoded.error());
-      physical_ = *decoded;
-    }
-    make_loop(*std::move(lease));
-    return resume_run();
+  if (!has_header || !has_start) {
+    if (!world_.rotten) world_.violate("half_begun", "a run was found without its first records");
+    return fail(ErrorCode::kJournalDamaged, "the run has no beginning");
   }
-  if (!has_header) {
-    JournalBatch batch;
-    batch.records.push_back(encode_record({0, header()}));
-    batch.records.push_back(
-        encode_record({0, NoteRecord{fmt::format("made by process {}", id_), 0, 0}}));
-    auto appended = watched_->append(*lease, std::move(batch), nullptr);
-    if (!appended) return std::unexpected(appended.error());
+  if (world_.is_fork()) {
+    if (auto known = read_fork_again(); !known) return known;
   }
-  make_loop(*std::move(lease));
-  loop_->start({std::string(kSimRun), world_.plan->params, world_.scenario.seed});
+  if (world_.scenario.decodes_plan) {
+    auto decoded = decode_physical(world_.plan->encoded, world_.plan->logical);
+    if (!decoded) return std::unexpected(decoded.error());
+    physical_ = *decoded;
+  }
+  make_loop(*std::move(lease), 0);
+  return resume_run();
+}
+
+Result<void> SimProcess::make_run() {
+  if (world_.is_fork()) {
+    if (auto prepared = prepare_fork_of_run(); !prepared) return prepared;
+  }
+  const RunOptions options{world_.run_id, world_.params, world_.scenario.seed};
+  JournalBatch first = first_records(header_, options, *values_);
+  const JournalSeq begun = first.records.size();
+  Result<RunLease> lease = watched_->create_run(world_.run_id, card(), std::move(first));
+  if (!lease) return std::unexpected(lease.error());
+  // What is appended together survives together.
+  JournalBatch notes;
+  for (const char* note : {"made by process", "begun by process"}) {
+    notes.records.push_back(encode_record({1, NoteRecord{fmt::format("{} {}", note, id_), 0, 0}}));
+  }
+  auto appended = watched_->append(*lease, std::move(notes), nullptr);
+  if (!appended) return std::unexpected(appended.error());
+  make_loop(*std::move(lease), begun);
+  loop_->start(options);
   return {};
 }
 
+// As the command line does it, before there is such a run.
+Result<void> SimProcess::prepare_fork_of_run() {
+  const WorldParts& old = *world_.forked_from;
+  auto prepared = prepare_fork(*watched_, old.run_id, world_.fork_step, world_.plan->logical,
+                               {*values_, adopt_sim_plan});
+  if (!prepared) {
+    const ErrorCode code = prepared.error().code();
+    if (code == ErrorCode::kRunChanged || code == ErrorCode::kRunUnknown) {
+      world_.refused = prepared.error();
+    }
+    return std::unexpected(prepared.error());
+  }
+  if (!prepared->params.is_null() && !(prepared->params == old.params)) {
+    world_.violate("fork_params", "the old run had other parameters");
+  }
+  reuse_ = prepared->forked.reuse;
+  header_.forked_from = old.run_id;
+  header_.fork_step = world_.fork_step;
+  header_.settings =
+      Value::object(encode_fork_bounds({prepared->forked.first_seq, prepared->forked.last_seq}));
+  return {};
+}
+
+// As whoever takes a fork up does it.
+Result<void> SimProcess::read_fork_again() {
+  auto header = read_run_header(*watched_, world_.run_id);
+  if (!header) return std::unexpected(header.error());
+  header_ = *std::move(header);
+  auto reuse =
+      reuse_of_fork(*watched_, header_, *world_.plan->physical, {*values_, adopt_sim_plan});
+  if (!reuse) return std::unexpected(reuse.error());
+  reuse_ = *std::move(reuse);
+  return {};
+}
+
+// Whether the journal begins with a snapshot in which a plan is under way that was produced below a
+// sub-plan.
+void SimProcess::count_nested() {
+  bool below = false;
+  AdoptPlan adopt = [&below](const AdmitPlan& admit, const Value& recorded) {
+    below = below || admit.task.frame != 0;
+    return adopt_sim_plan(admit, recorded);
+  };
+  std::optional<JournalRecord> first;
+  auto read = watched_->read(world_.run_id, 1, [&](JournalSeq, const JournalRecord& record) {
+    first = record;
+    return false;
+  });
+  if (!read || !first || static_cast<RecordType>(first->type) != RecordType::kSnapshot) return;
+  Recovery recovery(physical_, *values_, nullptr, adopt, false);
+  if (recovery.take(1, *first) && below) ++world_.report.nested_restored;
+}
+
 Result<void> SimProcess::resume_run() {
+  if (world_.scenario.shape >= kFirstShapes && world_.scenario.compact_after > 0) count_nested();
   Result<ResumeReport> resumed = loop_->resume();
   if (!resumed && resumed.error().code() == ErrorCode::kRunEnded) {
     // The process before died between the last record and closing the run.
@@ -170,7 +246,7 @@ Result<void> SimProcess::resume_run() {
 void SimProcess::check_inbox() {
   if (!running()) return;
   const std::uint64_t last = loop_->last_message();
-  Result<std::vector<InboxMessage>> waiting = watched_->inbox(kSimRun, last);
+  Result<std::vector<InboxMessage>> waiting = watched_->inbox(world_.run_id, last);
   if (!waiting) return;
   for (std::uint64_t id : world_.promises.messages()) {
     if (id <= last) continue;
@@ -189,7 +265,7 @@ void SimProcess::take_messages() {
   if (!running()) return;
   // Some hosts remember what they have read, others offer everything again.
   const std::uint64_t after = id_ % 2 == 0 ? 0 : loop_->last_message();
-  Result<std::vector<InboxMessage>> messages = watched_->inbox(kSimRun, after);
+  Result<std::vector<InboxMessage>> messages = watched_->inbox(world_.run_id, after);
   if (!messages) return poll_inbox();
   for (const InboxMessage& message : *messages) {
     if (running()) loop_->take(message);

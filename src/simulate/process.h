@@ -39,13 +39,17 @@ class SimProcess {
  private:
   Result<void> open();
   Result<void> begin_run();
+  Result<void> make_run();
+  Result<void> prepare_fork_of_run();
+  Result<void> read_fork_again();
+  void count_nested();
   Result<void> resume_run();
   Result<SimPlanPtr> recorded_plan();
-  void make_loop(RunLease lease);
+  void make_loop(RunLease lease, JournalSeq begun);
   void commit_later();
   void check_inbox();
   void take_messages();
-  RunHeader header() const;
+  RunHeader new_header() const;
   RunCard card() const;
 
   WorldParts& world_;
@@ -60,6 +64,8 @@ class SimProcess {
   std::unique_ptr<RunLoop> loop_;
   PhysicalPlanPtr physical_;
   RunLease lease_;
+  RunHeader header_;
+  std::shared_ptr<const ReuseTable> reuse_;  // of a fork
   bool finished_ = false;
   bool run_over_ = false;
   std::optional<Error> problem_;

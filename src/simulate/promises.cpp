@@ -57,8 +57,18 @@ std::string Promises::falsified(const std::map<JournalSeq, std::uint64_t>& now) 
   return "";
 }
 
-Result<RunLease> WatchedJournal::create_run(std::string_view run_id, const RunCard& card) {
-  return journal_.create_run(run_id, card);
+Result<RunLease> WatchedJournal::create_run(std::string_view run_id, const RunCard& card,
+                                            JournalBatch first) {
+  std::vector<std::uint64_t> marks;
+  for (const JournalRecord& record : first.records) {
+    marks.push_back(record_mark(record));
+    promises_.written(marks.size(), marks.back());  // whether or not anybody hears of it
+  }
+  Result<RunLease> lease = journal_.create_run(run_id, card, std::move(first));
+  if (!lease || !alive_()) return lease;
+  for (std::size_t i = 0; i < marks.size(); ++i) promises_.acknowledged(i + 1, marks[i]);
+  promises_.batch(1, marks);
+  return lease;
 }
 Result<RunLease> WatchedJournal::take_over(std::string_view run_id) {
   return journal_.take_over(run_id);

@@ -57,7 +57,8 @@ class WatchedJournal final : public Journal {
   WatchedJournal(Journal& journal, Promises& promises, std::function<bool()> alive)
       : journal_(journal), promises_(promises), alive_(std::move(alive)) {}
 
-  Result<RunLease> create_run(std::string_view run_id, const RunCard& card) override;
+  Result<RunLease> create_run(std::string_view run_id, const RunCard& card,
+                              JournalBatch first) override;
   Result<RunLease> take_over(std::string_view run_id) override;
   Result<void> close_run(const RunLease& lease, const RunCard& card,
                          JournaledRunState state) override;

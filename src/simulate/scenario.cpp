@@ -5,9 +5,14 @@
 #include <algorithm>
 
 #include "base/ensure.h"
+#include "data/json.h"
+#include "simulate/plan_changes.h"
 
 namespace sluice {
 namespace {
+
+// What was added later is drawn from a stream of its own: the other seeds keep their histories.
+constexpr std::uint64_t kLaterStream = 0x666F'726B'7321'2121;
 
 bool chance(Random& random, double probability) { return random.unit() < probability; }
 
@@ -39,6 +44,24 @@ Act random_act(Random& random, const Scenario& scenario, bool has_signals) {
   return act;
 }
 
+Fork random_fork(Random& random, const Scenario& scenario) {
+  Fork fork;
+  if (chance(random, 0.35)) fork.at = 5 + random.below(60);
+  fork.from = static_cast<std::uint32_t>(random.below(8));
+  if (chance(random, 0.4)) fork.change = 1 + static_cast<std::uint32_t>(random.below(kPlanChanges));
+  if (chance(random, 0.4)) fork.x = 1 + static_cast<std::int64_t>(random.below(50));
+  fork.crashes = random_crashes(random);
+  for (std::uint64_t acts = chance(random, 0.6) ? 0 : 1 + random.below(2); acts > 0; --acts) {
+    Act act = random_act(random, scenario, !scenario_plan(scenario)->shape.signals.empty());
+    if (act.kind == ActKind::kRot) continue;
+    // See slow_posts().
+    if (act.kind == ActKind::kRival && scenario.slow_commits) act.kind = ActKind::kInterrupt;
+    fork.acts.push_back(act);
+  }
+  std::ranges::sort(fork.acts, {}, &Act::at);
+  return fork;
+}
+
 }  // namespace
 
 std::string_view act_name(ActKind kind) {
@@ -50,9 +73,13 @@ std::string_view act_name(ActKind kind) {
 
 Scenario make_scenario(std::uint64_t seed) {
   Random random(seed);
+  Random later(seed ^ kLaterStream);
   Scenario scenario;
   scenario.seed = seed;
-  scenario.shape = random.below(plan_shapes().size());
+  scenario.shape = random.below(kFirstShapes);
+  if (chance(later, 0.08)) {
+    scenario.shape = kFirstShapes + later.below(plan_shapes().size() - kFirstShapes);
+  }
   scenario.variant = static_cast<std::uint32_t>(random.below(kVariants));
   scenario.sqlite = random.below(7) == 0;
   scenario.spills = chance(random, 0.3);
@@ -68,7 +95,26 @@ Scenario make_scenario(std::uint64_t seed) {
   if (has_signals) acts += random.below(3);
   for (; acts > 0; --acts) scenario.acts.push_back(random_act(random, scenario, has_signals));
   std::ranges::sort(scenario.acts, {}, &Act::at);
+  if (scenario.shape >= kFirstShapes && chance(later, 0.5)) {
+    scenario.compact_after = 3 + later.below(8);
+  }
+  if (chance(later, 0.15)) {
+    scenario.forks.push_back(random_fork(later, scenario));
+    if (chance(later, 0.2)) scenario.forks.push_back(random_fork(later, scenario));
+  }
   return scenario;
+}
+
+std::vector<RunPlan> run_plans(const Scenario& scenario) {
+  const SimPlanPtr first = scenario_plan(scenario);
+  std::vector<RunPlan> plans{{first, first->params}};
+  for (const Fork& fork : scenario.forks) {
+    RunPlan next = plans.back();
+    next.plan = changed_plan(next.plan, fork.change);
+    next.params = changed_params(*next.plan, next.params, fork.x);
+    plans.push_back(std::move(next));
+  }
+  return plans;
 }
 
 SimPlanPtr scenario_plan(const Scenario& scenario) {
@@ -77,6 +123,33 @@ SimPlanPtr scenario_plan(const Scenario& scenario) {
   SLUICE_ENSURE(plan.has_value(), plan ? "" : plan.error().message());
   return *plan;
 }
+
+namespace {
+
+std::string describe_trouble(const std::vector<Crash>& crashes, const std::vector<Act>& acts) {
+  std::string text;
+  for (const Crash& crash : crashes) {
+    text += fmt::format("  {} at point {}\n", crash.power ? "power cut" : "death", crash.point);
+  }
+  for (const Act& act : acts) {
+    text += fmt::format("  {} ({}) when {} things have happened\n", act_name(act.kind), act.amount,
+                        act.at);
+  }
+  return text;
+}
+
+std::string describe_fork(const Fork& fork, const RunPlan& before, const RunPlan& now) {
+  std::string text = "fork";
+  text += fork.at == 0 ? " of the run as it ended"
+                       : fmt::format(" when {} things have happened", fork.at);
+  text += fmt::format(", from step {}", step_to_fork_from(*now.plan, fork.from));
+  if (!(before.params == now.params)) text += ", with " + to_json(now.params);
+  text += "\n" + describe_trouble(fork.crashes, fork.acts);
+  if (before.plan != now.plan) text += now.plan->shape.text + "\n";
+  return text;
+}
+
+}  // namespace
 
 std::string describe(const Scenario& scenario) {
   const SimPlanPtr plan = scenario_plan(scenario);
@@ -95,12 +168,10 @@ std::string describe(const Scenario& scenario) {
   if (scenario.stops_in_doubt) text += ", nobody settles doubt";
   if (scenario.decodes_plan) text += ", plan read from the journal";
   text += "\n";
-  for (const Crash& crash : scenario.crashes) {
-    text += fmt::format("  {} at point {}\n", crash.power ? "power cut" : "death", crash.point);
-  }
-  for (const Act& act : scenario.acts) {
-    text += fmt::format("  {} ({}) when {} things have happened\n", act_name(act.kind), act.amount,
-                        act.at);
+  text += describe_trouble(scenario.crashes, scenario.acts);
+  const std::vector<RunPlan> plans = run_plans(scenario);
+  for (std::size_t i = 0; i < scenario.forks.size(); ++i) {
+    text += describe_fork(scenario.forks[i], plans[i], plans[i + 1]);
   }
   return text + plan->shape.text;
 }

@@ -40,6 +40,19 @@ struct Act {
   friend bool operator==(const Act&, const Act&) = default;
 };
 
+// A person forks the run: a new run, of the same plan or of a changed one.
+struct Fork {
+  // The old run is left for good when so many things have happened to it, as if its last process
+  // had died; 0: it comes to its end first.
+  std::uint64_t at = 0;
+  std::uint32_t from = 0;    // which step of the new plan, counted round
+  std::uint32_t change = 0;  // of the plan (plan_changes.h); 0: none
+  std::int64_t x = 0;        // the parameter `x` of plans that have one; 0: as it was
+  std::vector<Crash> crashes;
+  std::vector<Act> acts;
+  friend bool operator==(const Fork&, const Fork&) = default;
+};
+
 struct Scenario {
   std::uint64_t seed = 0;
   std::size_t shape = 0;
@@ -56,7 +69,15 @@ struct Scenario {
   bool decodes_plan = false;    // a resumed process reads the physical plan from the journal
   std::vector<Crash> crashes;   // in order
   std::vector<Act> acts;        // in order
+  std::vector<Fork> forks;      // of the run, of that fork, ...
 };
+
+// What is run: by the first run and by its forks, in order.
+struct RunPlan {
+  SimPlanPtr plan;
+  Value params;
+};
+std::vector<RunPlan> run_plans(const Scenario& scenario);
 
 Scenario make_scenario(std::uint64_t seed);
 // The plan that it is about.

@@ -26,6 +26,10 @@ ShapeText agent(Random& random);
 ShapeText waits(Random& random);
 ShapeText approval(Random& random);
 
+// shapes_nested.cpp: plans with parameters
+ShapeText nested(Random& random);
+ShapeText branches(Random& random);
+
 // shapes_garden.cpp: anything that reads anything
 ShapeText garden(Random& random);
 
@@ -44,7 +48,8 @@ class PlanText {
 
 inline bool chance(Random& random, double probability) { return random.unit() < probability; }
 inline int between(Random& random, int low, int high) {
-  return low + static_cast<int>(random.below(static_cast<std::uint64_t>(high - low + 1)));
+  const auto span = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low) + 1;
+  return low + static_cast<int>(random.below(span));
 }
 template <std::size_t N>
 std::string_view any_of(Random& random, const std::string_view (&choices)[N]) {

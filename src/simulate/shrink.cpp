@@ -7,19 +7,12 @@
 #include <vector>
 
 #include "data/json.h"
+#include "simulate/plan_changes.h"
 
 namespace sluice {
 namespace {
 
 using Change = std::function<bool(Scenario&)>;  // false: there is nothing to change
-
-Value with_member(const Value& object, std::string_view key, const Value& value) {
-  std::vector<Value::Member> members(object.members().begin(), object.members().end());
-  for (auto& [name, member] : members) {
-    if (name == key) member = value;
-  }
-  return Value::object(std::move(members));
-}
 
 Value without_member(const Value& object, std::size_t index) {
   std::vector<Value::Member> members(object.members().begin(), object.members().end());
@@ -58,6 +51,8 @@ class Shrinker {
       smaller = false;
       smaller = fewer(&Scenario::crashes) || smaller;
       smaller = fewer(&Scenario::acts) || smaller;
+      smaller = fewer(&Scenario::forks) || smaller;
+      smaller = simpler_forks() || smaller;
       smaller = simpler() || smaller;
       smaller = fewer_steps() || smaller;
       smaller = less_to_do() || smaller;
@@ -104,6 +99,35 @@ class Shrinker {
     for (const Change& change : changes) {
       Scenario candidate = best_.scenario;
       if (change(candidate)) any = keeps_failing(std::move(candidate)) || any;
+    }
+    return any;
+  }
+
+  template <class Items>
+  bool fewer_of_fork(std::size_t fork, Items Fork::* items) {
+    bool any = false;
+    for (std::size_t i = (best_.scenario.forks[fork].*items).size(); i-- > 0;) {
+      Scenario candidate = best_.scenario;
+      auto& left = candidate.forks[fork].*items;
+      left.erase(left.begin() + static_cast<std::ptrdiff_t>(i));
+      any = keeps_failing(std::move(candidate)) || any;
+    }
+    return any;
+  }
+
+  bool simpler_forks() {
+    bool any = false;
+    for (std::size_t i = 0; i < best_.scenario.forks.size(); ++i) {
+      any = fewer_of_fork(i, &Fork::crashes) || any;
+      any = fewer_of_fork(i, &Fork::acts) || any;
+      for (int what = 0; what < 3; ++what) {
+        Scenario candidate = best_.scenario;
+        Fork& fork = candidate.forks[i];
+        const bool changes = what == 0   ? std::exchange(fork.change, 0U) != 0
+                             : what == 1 ? std::exchange(fork.x, 0) != 0
+                                         : std::exchange(fork.at, 0U) != 0;
+        if (changes) any = keeps_failing(std::move(candidate)) || any;
+      }
     }
     return any;
   }

@@ -48,10 +48,14 @@ void SimHost::admit(const AdmitPlan& asked) {
   });
 }
 
-Result<PhysicalPlanPtr> SimHost::adopt(const AdmitPlan& admit, const Value& recorded) {
+Result<PhysicalPlanPtr> adopt_sim_plan(const AdmitPlan& admit, const Value& recorded) {
   ParsedPlan parsed = parse_plan_value(admit.plan, "produced");
   if (!parsed.plan) return fail(ErrorCode::kJournalDamaged, "a produced plan that cannot be read");
   return decode_physical(recorded, parsed.plan);
+}
+
+Result<PhysicalPlanPtr> SimHost::adopt(const AdmitPlan& admit, const Value& recorded) {
+  return adopt_sim_plan(admit, recorded);
 }
 
 void SimHost::begin_wait(const BeginWait& wait) {

@@ -90,17 +90,19 @@ void SimHost::clock_stepped() {
 
 // ---- calls ----
 
-const SimFunction* SimHost::function_of(const StartCall& start) const {
+const SimFunction* sim_function_of(const StartCall& start) {
   std::string_view name;
   if (const Value* wanted = start.wanted.find("name")) {
     name = wanted->as_string();
     if (name.starts_with("t.")) name.remove_prefix(2);
   } else if (start.step->logical.op == OperatorKind::kTool) {
     name = start.step->logical.function;
-  } else {
-    return nullptr;
   }
-  const SimFunction* function = find_sim_function(name);
+  return find_sim_function(name);
+}
+
+const SimFunction* SimHost::function_of(const StartCall& start) {
+  const SimFunction* function = sim_function_of(start);
   if (function != nullptr && start.undo) return find_sim_function(function->undo);
   return function;
 }

@@ -39,6 +39,12 @@ struct SimSurroundings {
   void tell(EventQueue::Owner process, std::string_view what) const;
 };
 
+// The function that is called, or whose call is undone; null: a model or code.
+const SimFunction* sim_function_of(const StartCall& start);
+
+// A plan that an earlier process admitted. `admit` holds no spilled values.
+Result<PhysicalPlanPtr> adopt_sim_plan(const AdmitPlan& admit, const Value& recorded);
+
 class SimHost final : public Host {
  public:
   SimHost(SimSurroundings& world, EventQueue::Owner process, Life& life, SimPlanPtr plan,
@@ -75,7 +81,7 @@ class SimHost final : public Host {
   };
   using CallPtr = std::shared_ptr<Call>;
 
-  const SimFunction* function_of(const StartCall& start) const;
+  static const SimFunction* function_of(const StartCall& start);
   Value loaded(const Value& value);
   void later(std::int64_t delay_ns, std::function<void()> work);
   void deliver(decltype(Event::body) body);

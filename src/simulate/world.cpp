@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "data/json.h"
 #include "simulate/people.h"
 #include "simulate/process.h"
 #include "simulate/world_parts.h"
@@ -21,29 +22,35 @@ constexpr int kMostSignals = 60;
 
 class World {
  public:
-  World(const Scenario& scenario, std::string* story)
-      : world_(scenario), people_(world_, [this] { notify(); }), acts_(scenario.acts) {
-    world_.surroundings.story = story;
-  }
+  explicit World(WorldParts& world)
+      : world_(world),
+        people_(world_, [this] { notify(); }),
+        acts_(world.acts),
+        begun_(world.queue.happened()) {}
 
-  WorldReport run() {
+  void run() {
     boot_process();
     while (!over_) {
       begin_acts();
       if (!world_.queue.step() && !stand_still()) break;
       for (const auto& process : processes_) chance_between(*process);
       bury();
-      if (world_.queue.happened() > kMostHappened) {
+      if (happened() > kMostHappened) {
         world_.violate("endless", "the history does not come to an end");
         break;
       }
-      if (world_.queue.happened() > kCalmAfter) calm_down();
+      if (happened() > kCalmAfter) calm_down();
+      if (world_.left_at != 0 && happened() >= world_.left_at) {
+        tell(0, "nobody takes the run up any more");
+        break;
+      }
     }
     finish();
-    return std::move(world_.report);
   }
 
  private:
+  std::uint64_t happened() const { return world_.queue.happened() - begun_; }
+
   // ---- processes ----
 
   void boot_process() {
@@ -58,11 +65,12 @@ class World {
       return;
     }
     if (processes_.empty()) rot();
-    const auto id = static_cast<SimProcess::Id>(++booted_);
+    const SimProcess::Id id = ++world_.outside.booted;
     tell(id, "boots");
     processes_.push_back(std::make_unique<SimProcess>(
         world_, id, [this](SimProcess&, Told told) { process_told(std::move(told)); }));
     processes_.back()->boot();
+    if (world_.refused) over_ = true;
   }
 
   void plan_boot(std::int64_t delay_ns) {
@@ -183,18 +191,18 @@ class World {
     world_.queue.after(EventQueue::kWorld, some_ms(500), [this] {
       settling_ = false;
       if (doubts_.empty() || over_) return;
-      if (!people_.settle(doubts_)) return settle_soon();
+      if (!people_.settle(doubts_, !processes_.empty())) return settle_soon();
       doubts_.clear();
       if (owner() == nullptr) plan_boot(some_ms(50));
     });
   }
 
   void begin_acts() {
-    while (next_act_ < acts_.size() && acts_[next_act_].at <= world_.queue.happened()) {
+    while (next_act_ < acts_.size() && acts_[next_act_].at <= happened()) {
       begin(acts_[next_act_++]);
     }
     for (auto heal = heals_.begin(); heal != heals_.end();) {
-      if (heal->first > world_.queue.happened()) {
+      if (heal->first > happened()) {
         ++heal;
         continue;
       }
@@ -205,7 +213,7 @@ class World {
   }
 
   void heal_after(std::int64_t amount, std::function<void()> heal) {
-    heals_.emplace(world_.queue.happened() + static_cast<std::uint64_t>(amount), std::move(heal));
+    heals_.emplace(happened() + static_cast<std::uint64_t>(amount), std::move(heal));
   }
 
   void begin(const Act& act) {
@@ -232,7 +240,9 @@ class World {
         for (const auto& each : processes_) each->clock_stepped();
         return;
       case ActKind::kResolve:
-        if (process != nullptr) people_.settle(process->loop()->state().doubts());
+        if (process != nullptr) {
+          people_.settle(process->loop()->state().doubts(), processes_.size() > 1);
+        }
         return;
       case ActKind::kToolsDown:
         world_.tools_were_down = true;
@@ -300,7 +310,7 @@ class World {
       }
       return true;
     }
-    if (process->id() != booted_) {
+    if (process->id() != world_.outside.booted) {
       // One that lost the run and has not noticed; whoever had it last is gone.
       process->die();
       return true;
@@ -332,7 +342,7 @@ class World {
     rot();
     if (world_.machine && world_.scenario.seed % 2 == 0) world_.machine->power_cut();
     WorldReport& report = world_.report;
-    report.happened = world_.queue.happened();
+    report.happened = happened();
     report.points = world_.deaths.points();
     report.crashes = world_.deaths.crashes();
     report.deeds = world_.ledger.deeds().size();
@@ -343,17 +353,22 @@ class World {
     }
     check_ledger(world_);
     check_journal(world_, told_);
-    check_outcome(world_, told_);
+    if (world_.refused) {
+      check_refusal(world_);
+    } else {
+      check_outcome(world_, told_);
+      if (world_.is_fork()) check_fork(world_);
+    }
     report.fingerprint = world_.queue.fingerprint();
   }
 
-  WorldParts world_;
+  WorldParts& world_;
   People people_;
-  std::vector<Act> acts_;
+  const std::vector<Act>& acts_;
+  std::uint64_t begun_;  // what had happened before
   std::size_t next_act_ = 0;
   std::multimap<std::uint64_t, std::function<void()>> heals_;
   std::vector<std::unique_ptr<SimProcess>> processes_;
-  std::uint64_t booted_ = 0;
   std::uint64_t boots_ = 0;  // on a disk that works
   bool boot_planned_ = false;
   bool settling_ = false;
@@ -367,22 +382,77 @@ class World {
 
 }  // namespace
 
-WorldReport run_world(const Scenario& scenario, std::string* story) {
-  return World(scenario, story).run();
+namespace {
+
+void add(WorldReport& all, const WorldReport& fork) {
+  all.violations.insert(all.violations.end(), fork.violations.begin(), fork.violations.end());
+  all.happened += fork.happened;
+  all.points += fork.points;
+  all.crashes += fork.crashes;
+  all.boots += fork.boots;
+  all.records += fork.records;
+  all.deeds = fork.deeds;
+  all.reused += fork.reused;
+  all.nested_restored += fork.nested_restored;
+  all.fingerprint = fork.fingerprint;
 }
 
-const WorldReport& undisturbed(const Scenario& scenario) {
+// A person forks the run from the step that he wants, or where that cannot be, from one before it.
+// Null: from nowhere.
+std::unique_ptr<WorldParts> run_fork(WorldParts& before, const RunPlan& runs, const Fork& fork,
+                                     std::uint64_t left_at, WorldReport& all) {
+  const std::size_t steps = runs.plan->physical->steps.size();
+  for (std::size_t tries = 0, from = fork.from % steps; tries < steps; ++tries) {
+    auto next = std::make_unique<WorldParts>(before, runs, fork, static_cast<std::uint32_t>(from));
+    next->left_at = left_at;
+    before.surroundings.tell(0, "a person forks the run from " + next->fork_step);
+    World(*next).run();
+    add(all, next->report);
+    if (!next->refused) {
+      ++all.forks;
+      return next;
+    }
+    ++all.refused;
+    if (!all.violations.empty()) return nullptr;
+    from = (from + steps - 1) % steps;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+WorldReport run_world(const Scenario& scenario, std::string* story) {
+  Outside outside(scenario);
+  outside.surroundings.story = story;
+  const std::vector<RunPlan> plans = run_plans(scenario);
+  const std::vector<Fork>& forks = scenario.forks;
+  std::vector<std::unique_ptr<WorldParts>> runs;
+  runs.push_back(std::make_unique<WorldParts>(outside, plans[0]));
+  if (!forks.empty()) runs[0]->left_at = forks[0].at;
+  World(*runs[0]).run();
+  WorldReport report = runs[0]->report;
+  for (std::size_t i = 0; i < forks.size(); ++i) {
+    if (!report.violations.empty() || runs.back()->rotten) break;
+    const std::uint64_t left_at = i + 1 < forks.size() ? forks[i + 1].at : 0;
+    auto next = run_fork(*runs.back(), plans[i + 1], forks[i], left_at, report);
+    if (next == nullptr) break;
+    runs.push_back(std::move(next));
+  }
+  return report;
+}
+
+const WorldReport& undisturbed(const RunPlan& runs) {
   thread_local std::map<std::string, WorldReport> known;
-  const SimPlanPtr plan = scenario_plan(scenario);
-  auto found = known.find(plan->shape.text);
+  const std::string key = runs.plan->shape.text + to_json(runs.params);
+  auto found = known.find(key);
   if (found != known.end()) return found->second;
   if (known.size() > 4096) known.clear();
   Scenario quiet;
   quiet.seed = 1;
-  quiet.shape = scenario.shape;
-  quiet.variant = scenario.variant;
-  quiet.plan = scenario.plan;
-  return known[plan->shape.text] = run_world(quiet);
+  Outside outside(quiet);
+  WorldParts world(outside, runs);
+  World(world).run();
+  return known[key] = world.report;
 }
 
 }  // namespace sluice

@@ -30,13 +30,18 @@ struct WorldReport {
   std::uint64_t crashes = 0;
   std::uint64_t boots = 0;
   std::uint64_t deeds = 0;
-  std::uint64_t records = 0;      // in the journal at the end
+  std::uint64_t records = 0;  // in the journal at the end
+  std::uint64_t forks = 0;    // that were made
+  std::uint64_t refused = 0;  // forks that were not
+  std::uint64_t reused = 0;   // calls whose results a fork took over
+  // Snapshots that were read back with a plan in them that was produced below a sub-plan.
+  std::uint64_t nested_restored = 0;
   std::uint64_t fingerprint = 0;  // equal for equal histories, event for event
 };
 
 // `story`, when given, gets a line for whatever happens, for people.
 WorldReport run_world(const Scenario& scenario, std::string* story = nullptr);
-// The same plan in a world without trouble; kept per thread.
-const WorldReport& undisturbed(const Scenario& scenario);
+// A plan in a world without trouble; kept per thread.
+const WorldReport& undisturbed(const RunPlan& runs);
 
 }  // namespace sluice

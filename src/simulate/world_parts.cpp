@@ -1,7 +1,11 @@
 #include "simulate/world_parts.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
+
+#include "simulate/plan_changes.h"
 
 namespace sluice {
 namespace {
@@ -37,19 +41,68 @@ CallIdentity identity_of(const CallRef& call) {
   return {call.task, call.round, call.turn, number};
 }
 
-WorldParts::WorldParts(const Scenario& of)
+Outside::Outside(const Scenario& of)
     : scenario(of),
-      plan(scenario_plan(of)),
       queue(of.seed + 1, slow_posts(of)),
       tools(queue, ledger, {of.seed + 2, of.tool_trouble, of.duplicates}),
-      surroundings{.queue = queue, .tools = tools, .seed = of.seed + 3, .trouble = of.tool_trouble},
-      deaths(of.crashes),
-      random(of.seed + 4) {
+      surroundings{
+          .queue = queue, .tools = tools, .seed = of.seed + 3, .trouble = of.tool_trouble} {
   if (of.sqlite) {
     machine = std::make_unique<SimMachine>(empty_store(), of.seed + 5);
   } else {
     memory.store = make_memory_store();
   }
+}
+
+std::string what_is_called(const StartCall& start) {
+  const Step& step = start.step->logical;
+  return fmt::format("{} {}.{}", static_cast<int>(step.op), step.target, step.function);
+}
+
+WorldParts::WorldParts(Outside& all, const RunPlan& runs)
+    : outside(all),
+      scenario(all.scenario),
+      queue(all.queue),
+      ledger(all.ledger),
+      tools(all.tools),
+      surroundings(all.surroundings),
+      machine(all.machine),
+      memory(all.memory),
+      run_id("run0"),
+      plan(runs.plan),
+      params(runs.params),
+      acts(all.scenario.acts),
+      deaths(all.scenario.crashes),
+      random(all.scenario.seed + 4),
+      first_process(all.booted + 1),
+      watches_calls(!all.scenario.forks.empty()) {
+  watch_surroundings();
+}
+
+WorldParts::WorldParts(WorldParts& before, const RunPlan& runs, const Fork& as, std::uint32_t from)
+    : outside(before.outside),
+      scenario(before.scenario),
+      queue(before.queue),
+      ledger(before.ledger),
+      tools(before.tools),
+      surroundings(before.surroundings),
+      machine(before.machine),
+      memory(before.memory),
+      run_id(before.run_id + "f"),
+      plan(runs.plan),
+      params(runs.params),
+      acts(as.acts),
+      deaths(as.crashes),
+      random(before.scenario.seed + before.run_id.size()),
+      first_process(before.outside.booted + 1),
+      forked_from(&before),
+      fork_step(step_to_fork_from(*runs.plan, from)),
+      watches_calls(true) {
+  watch_surroundings();
+  tools.down(false);
+}
+
+void WorldParts::watch_surroundings() {
   surroundings.violated = [this](std::string_view check, std::string what) {
     violate(check, std::move(what));
   };
@@ -58,6 +111,10 @@ WorldParts::WorldParts(const Scenario& of)
     // Pure calls and reads may leave before what led to them is durable: it may come otherwise.
     if (function == nullptr || function->effect < Effect::kIdempotent) return;
     const CallIdentity identity = identity_of(start.call);
+    if (watches_calls && start.call.call == 0) {
+      sent.push_back(
+          {identity, start.task_id, what_is_called(start), start.args, start.idempotency_key});
+    }
     if (start.undo) {
       CallIdentity base = identity;
       base.call &= static_cast<std::uint16_t>(~kUndoCall);
@@ -89,7 +146,7 @@ Result<std::unique_ptr<JournalStore>> WorldParts::connect(Life& life, SimVfs* vf
                               .lock_files = false,
                               .busy_ms = 0});
   }
-  return std::make_unique<MortalStore>(memory, life, ++processes + scenario.seed);
+  return std::make_unique<MortalStore>(memory, life, ++outside.connections + scenario.seed);
 }
 
 }  // namespace sluice

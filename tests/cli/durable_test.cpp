@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "data/json.h"
@@ -171,10 +172,20 @@ TEST_F(DurableProgram, CancelEndsARunThatNobodyHas) {
   ASSERT_EQ(run({"run", "p.yaml"}, 700).exit_code, 130);
   auto cancelled = run({"cancel", "last", "wrong month"});
   EXPECT_EQ(cancelled.exit_code, 0) << cancelled.err;
+  EXPECT_THAT(cancelled.err, Not(HasSubstr("1 waiting")));
   EXPECT_THAT(run({"runs"}).out, HasSubstr("cancelled"));
-  EXPECT_EQ(run({"resume", "last"}).exit_code, 3);
-  EXPECT_EQ(run({"cancel", "last"}).exit_code, 3);
+  EXPECT_EQ(lines(run({"runs", "--json"}).out)[0].find("waits")->as_int(), 0);
+  EXPECT_THAT(run({"runs", "show", "last"}).out, Not(HasSubstr("1 waiting")));
   EXPECT_EQ(ledger(), "first\n");
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"resume", "last"},
+                                                  {"cancel", "last"},
+                                                  {"resolve", "last", "first", "--retry"},
+                                                  {"signal", "last", "approve", "no JSON"},
+                                                  {"signal", "last", "no_such_signal"}}) {
+    auto ran = run(command);
+    EXPECT_EQ(ran.exit_code, 3) << command[0];
+    EXPECT_THAT(ran.err, HasSubstr("RUN_ENDED")) << command[0];
+  }
 }
 
 TEST_F(DurableProgram, ForksFromAStep) {
@@ -346,6 +357,99 @@ steps:
     all += ran.out;
   }
   EXPECT_THAT(all, HasSubstr("[secret]"));
+}
+
+// The lines of a help text that tell of an option, with those that go on below it.
+std::string option_lines(const std::string& help, const std::string& option) {
+  std::istringstream in(help);
+  std::string found;
+  bool inside = false;
+  for (std::string line; std::getline(in, line);) {
+    const std::string words = line.substr(std::min(line.size(), line.find_first_not_of(' ')));
+    const bool begins = line.starts_with("  -");
+    if (begins) inside = words.starts_with(option + " ") || words.contains("," + option + " ");
+    if (inside && !begins && !line.starts_with("      ")) inside = false;
+    if (inside) found += words.substr(words.starts_with("-") ? words.find("--") : 0) + "\n";
+  }
+  return found;
+}
+
+// The words under "Subcommands:" of a help text.
+std::vector<std::string> subcommands(const std::string& help) {
+  std::vector<std::string> names;
+  std::istringstream in(help.substr(std::min(help.size(), help.find("Subcommands:"))));
+  std::string line;
+  std::getline(in, line);
+  while (std::getline(in, line) && line.starts_with("  ")) {
+    if (line[2] != ' ') names.push_back(line.substr(2, line.find(' ', 2) - 2));
+  }
+  return names;
+}
+
+// Whatever a command does with a run: it finds it and opens what it needs in the same way.
+TEST_F(DurableProgram, EveryCommandAboutRunsTakesTheSameOptions) {
+  const std::set<std::string> others{"check", "explain", "tools",     "models",
+                                     "init",  "version", "completion"};
+  std::vector<std::vector<std::string>> commands;
+  for (const std::string& name : subcommands(run({"--help"}).out)) {
+    if (!others.contains(name)) commands.push_back({name});
+  }
+  for (const std::string& name : subcommands(run({"runs", "--help"}).out)) {
+    commands.push_back({"runs", name});
+  }
+  ASSERT_GE(commands.size(), 14u);
+  const std::string usual = run({"run", "--help"}).out;
+  ASSERT_THAT(option_lines(usual, "--journal"), HasSubstr("SLUICE_JOURNAL"));
+  const std::set<std::string> perform{"run", "resume", "fork", "cancel"};
+  for (std::vector<std::string> command : commands) {
+    SCOPED_TRACE(command.back());
+    const bool performs = command.size() == 1 && perform.contains(command.front());
+    command.push_back("--help");
+    const std::string help = run(command).out;
+    EXPECT_EQ(option_lines(help, "--journal"), option_lines(usual, "--journal"));
+    if (!performs) continue;
+    for (const char* option : {"--model", "--model-name", "--dir", "--workers", "--memory",
+                               "--output", "--json", "--quiet"}) {
+      ASSERT_NE(option_lines(usual, option), "") << option;
+      EXPECT_EQ(option_lines(help, option), option_lines(usual, option)) << option;
+    }
+  }
+}
+
+TEST_F(DurableProgram, TheJournalMayBeNamedBeforeOrBehindASubcommand) {
+  dir.write("p.yaml", kGood);
+  ASSERT_EQ(run({"run", "p.yaml", "--journal", "other.db"}).exit_code, 0);
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"runs", "show", "last", "--journal", "other.db"},
+        {"runs", "--journal", "other.db", "show", "last"},
+        {"runs", "--journal", "other.db", "export", "last"},
+        {"runs", "--journal", "none.db", "show", "last", "--journal", "other.db"}}) {
+    auto shown = run(command);
+    EXPECT_EQ(shown.exit_code, 0) << shown.err;
+  }
+  EXPECT_EQ(run({"runs", "show", "last"}).exit_code, 3);
+}
+
+// What undoes a step may need the folder and the model as much as the step did.
+TEST_F(DurableProgram, CancelFindsAFolderThatWasMoved) {
+  std::filesystem::create_directory(dir.path() / "here");
+  dir.write("here/p.yaml", R"(sluice: 1
+undo: true
+tools:
+  note: {kind: process, stdout: text, effect: once, undo: {tool: back},
+    command: [sh, -c, "echo in >> ledger"]}
+  back: {kind: process, stdout: text, effect: once, command: [sh, -c, "echo out >> ledger"]}
+steps:
+  first: {tool: note, with: {}}
+  ask: {after: [first], wait: {signal: go}}
+)");
+  ASSERT_EQ(run({"run", "here/p.yaml"}, 700).exit_code, 130);
+  std::filesystem::rename(dir.path() / "here", dir.path() / "there");
+  auto cancelled = run({"cancel", "last", "wrong month", "--dir", "there"});
+  EXPECT_EQ(cancelled.exit_code, 0) << cancelled.err;
+  std::ostringstream text;
+  text << std::ifstream(dir.path() / "there" / "ledger").rdbuf();
+  EXPECT_EQ(text.str(), "in\nout\n");
 }
 
 TEST_F(DurableProgram, EveryCommandTeachesByExample) {

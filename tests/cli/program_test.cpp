@@ -118,6 +118,11 @@ class WrongInputs : public Program, public testing::WithParamInterface<WrongInpu
         "param.yaml",
         "sluice: 1\nparams: {who: {type: string}}\nsteps: {a: {value: \"{{ params.who }}\"}}\n"
         "result: \"{{ steps.a.output }}\"\n");
+    dir.write(
+        "rows.yaml",
+        "sluice: 1\nparams: {rows: {type: array}}\nsteps: {a: {value: \"{{ params.rows }}\"}}\n"
+        "result: \"{{ steps.a.output }}\"\n");
+    dir.write("rows.jsonl", "{\"a\": 1}\n{\"a\": \n");
     dir.write("closed.yaml",
               "sluice: 1\ntools: {web: {kind: http, url: \"http://127.0.0.1:9\"}}\n"
               "steps: {a: {tool: web, retry: {attempts: 1}}}\nresult: \"{{ steps.a.output }}\"\n");
@@ -167,7 +172,23 @@ INSTANTIATE_TEST_SUITE_P(
         WrongInput{"param_unknown", {"run", "param.yaml", "-p", "whoo=x"}, 2, "PARAM_UNKNOWN"},
         WrongInput{"param_type", {"run", "plan.yaml", "-p", "n=many"}, 2, "PARAM_INVALID"},
         WrongInput{"param_form", {"run", "plan.yaml", "-p", "n"}, 3, "NAME=VALUE"},
-        WrongInput{"memory", {"run", "plan.yaml", "--memory", "lots"}, 3, "no amount of memory"}),
+        WrongInput{"memory", {"run", "plan.yaml", "--memory", "lots"}, 3, "no amount of memory"},
+        WrongInput{"rows_are_no_json",
+                   {"run", "rows.yaml", "--input", "rows.jsonl"},
+                   2,
+                   "PARAM_INVALID: rows.jsonl: line 2"},
+        WrongInput{"folder_missing", {"run", "plan.yaml", "--dir", "nowhere"}, 3, "nowhere"},
+        WrongInput{"no_workers", {"run", "plan.yaml", "--workers", "0"}, 3, "1 to 1024\n"},
+        WrongInput{
+            "words_too_many", {"run", "plan.yaml", "one", "two"}, 3, "not expected: one two"},
+        WrongInput{"misspelt_runs_command", {"runs", "shwo", "last"}, 3, "did you mean show?"},
+        WrongInput{"runs_command_without_run", {"runs", "show"}, 3, "sluice runs show --help"},
+        WrongInput{"misspelt_option_of_runs_command",
+                   {"runs", "show", "last", "--jsno"},
+                   3,
+                   "did you mean --json?"},
+        WrongInput{"limit_below_one", {"runs", "-n", "-1"}, 3, "--limit"},
+        WrongInput{"version_as_option", {"--version"}, 0, "sluice "}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST_F(Program, StarterPlanRunsAsItStands) {
@@ -261,6 +282,20 @@ TEST_F(Program, ListsToolsAndModels) {
   auto models = run({"models"});
   EXPECT_EQ(models.exit_code, 1);
   EXPECT_THAT(models.out, HasSubstr("make demo"));
+}
+
+TEST_F(Program, SaysKindlyThatNothingWasRecordedYet) {
+  environment["SLUICE_JOURNAL"] = "";
+  environment["XDG_STATE_HOME"] = dir.path() / "state";
+  for (const auto& command : std::vector<std::vector<std::string>>{
+           {"runs"}, {"approve"}, {"runs", "check"}, {"runs", "gc", "--older-than", "30d"}}) {
+    auto ran = run(command);
+    EXPECT_EQ(ran.exit_code, 0) << command.back() << ran.err;
+    EXPECT_EQ(ran.out, "") << command.back();
+    EXPECT_THAT(ran.err, HasSubstr("no run was recorded yet")) << command.back();
+  }
+  EXPECT_EQ(run({"runs", "show", "last"}).exit_code, 3);
+  EXPECT_EQ(run({"runs", "--journal", "nowhere.db"}).exit_code, 3) << "a place that was named";
 }
 
 TEST_F(Program, TellsItsVersionAndHelps) {

@@ -26,6 +26,19 @@ TEST(Numbers, ReadAsPeopleSayThem) {
   EXPECT_EQ(bytes_text(98'362'432), "93.8 MiB");
 }
 
+// At a terminal: a task of a stream's item may be done before the item is counted.
+TEST(Progress, IsDrawnWhenMoreIsDoneThanKnown) {
+  RunSummary summary;
+  summary.start_ns = 1;
+  summary.steps.push_back({.id = "flows", .known = 1, .done = 3, .running = 1});
+  Progress progress(Terminal{.interactive = true});
+  ::testing::internal::CaptureStderr();
+  progress.show(summary, {}, 2 * kNsPerSecond);
+  progress.clear();
+  const std::string drawn = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(drawn.find("[################] 3/3+, 1 running"), std::string::npos) << drawn;
+}
+
 TEST(Rates, ForgetWhatIsLongAgo) {
   Rates rates;
   EXPECT_EQ(rates.tasks_per_second(), 0);

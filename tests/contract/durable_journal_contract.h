@@ -22,7 +22,7 @@ class DurableJournalContract : public testing::TestWithParam<DurablePlaceFactory
     return std::make_unique<GroupCommitJournal>(place->open_stealable());
   }
   static RunLease create(Journal& journal, std::string_view run) {
-    auto lease = journal.create_run(run, card_of("plan", 1000));
+    auto lease = journal.create_run(run, card_of("plan", 1000), {});
     EXPECT_TRUE(lease.has_value()) << lease.error().to_string();
     return lease ? *lease : RunLease{std::string(run), 0};
   }
@@ -54,6 +54,20 @@ TEST_P(DurableJournalContract, EverythingIsThereInTheNextProcess) {
   auto lease = journal->take_over("run_a");
   ASSERT_TRUE(lease.has_value()) << lease.error().to_string();
   EXPECT_EQ(append(*journal, *lease, records({"three"})), 3u);
+  EXPECT_TRUE(damages(*journal).empty());
+}
+
+TEST_P(DurableJournalContract, ARunThatWasMadeIsThereWithItsFirstRecords) {
+  auto content = content_of(std::string(10'000, 'c'));
+  auto owner = open();
+  auto lease =
+      owner->create_run("run_a", card_of("plan", 1000), {records({"header", "start"}), {content}});
+  ASSERT_TRUE(lease.has_value()) << lease.error().to_string();
+  // Nothing was closed and nothing committed since: as another process would find it after a kill.
+  auto journal = open_stealable();
+  EXPECT_EQ(read_all(*journal, "run_a"), (Read{{1, "header"}, {2, "start"}}));
+  EXPECT_EQ(journal->content(content.hash).value_or(""), content.bytes);
+  EXPECT_EQ(journal->find_run("run_a")->last_seq, 2u);
   EXPECT_TRUE(damages(*journal).empty());
 }
 
@@ -196,7 +210,7 @@ TEST_P(DurableJournalContract, ANewOwnerRemovesWhatADeadOneCompacted) {
   {
     // Its store is not asked to tidy up after the compaction.
     auto store = place->open();
-    auto lease = store->create_run("run_a", card_of("p", 1));
+    auto lease = store->create_run("run_a", card_of("p", 1), {});
     ASSERT_TRUE(lease.has_value());
     std::vector<RunCommit> commits(1);
     commits[0] = {.lease = *lease, .first_seq = 1, .records = records({"1", "2", "3"})};
@@ -221,7 +235,7 @@ TEST_P(DurableJournalContract, TwoJournalsWriteAtOnce) {
   std::vector<std::thread> threads;
   for (std::size_t j = 0; j < journals.size(); ++j) {
     threads.emplace_back([&, j] {
-      auto lease = journals[j]->create_run("run_" + std::to_string(j), card_of("p", 1));
+      auto lease = journals[j]->create_run("run_" + std::to_string(j), card_of("p", 1), {});
       for (int i = 0; lease && i < kRecords; ++i) {
         Answers answers;
         auto seq = journals[j]->append(*lease, {records({"x"}), {}}, answers.call());

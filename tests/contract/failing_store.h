@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-#include "journal/journal_store.h"
+#include "tests/contract/store_over.h"
 
 namespace sluice::testing_contract {
 
@@ -23,10 +23,10 @@ struct StoreTrouble {
   std::mutex gate;  // held by a test: commits wait
 };
 
-class FailingStore : public JournalStore {
+class FailingStore : public StoreOver {
  public:
   FailingStore(std::unique_ptr<JournalStore> inner, std::shared_ptr<StoreTrouble> trouble)
-      : inner_(std::move(inner)), trouble_(std::move(trouble)) {}
+      : StoreOver(std::move(inner)), trouble_(std::move(trouble)) {}
 
   Result<void> commit(std::span<RunCommit> commits) override {
     std::lock_guard wait(trouble_->gate);
@@ -39,39 +39,6 @@ class FailingStore : public JournalStore {
     if (auto done = commit_others(commits, fenced); !done) return done;
     if (after) return std::unexpected(*after);
     return {};
-  }
-  Result<RunLease> create_run(std::string_view run_id, const RunCard& card) override {
-    return inner_->create_run(run_id, card);
-  }
-  Result<Taken> take_over(std::string_view run_id) override { return inner_->take_over(run_id); }
-  Result<JournalSeq> last_seq(const RunLease& lease) override { return inner_->last_seq(lease); }
-  Result<void> compact(const RunLease& lease, JournalSeq upto,
-                       const JournalRecord& snapshot) override {
-    return inner_->compact(lease, upto, snapshot);
-  }
-  Result<void> read(std::string_view run_id, JournalSeq first,
-                    const Journal::Visit& visit) override {
-    return inner_->read(run_id, first, visit);
-  }
-  Result<JournaledRun> find_run(std::string_view run_id) override {
-    return inner_->find_run(run_id);
-  }
-  Result<std::vector<JournaledRun>> list_runs(const RunQuery& query) override {
-    return inner_->list_runs(query);
-  }
-  Result<void> delete_run(std::string_view run_id) override { return inner_->delete_run(run_id); }
-  Result<bool> tidy_up() override { return inner_->tidy_up(); }
-  Result<std::uint64_t> send(std::string_view run_id, std::string_view kind, std::string_view body,
-                             WallNs now) override {
-    return inner_->send(run_id, kind, body, now);
-  }
-  Result<std::vector<InboxMessage>> inbox(std::string_view run_id,
-                                          std::uint64_t after_id) override {
-    return inner_->inbox(run_id, after_id);
-  }
-  Result<std::string> content(const Hash256& hash) override { return inner_->content(hash); }
-  Result<void> check(const std::function<void(const JournalDamage&)>& found) override {
-    return inner_->check(found);
   }
 
  private:
@@ -86,7 +53,6 @@ class FailingStore : public JournalStore {
     return {};
   }
 
-  std::unique_ptr<JournalStore> inner_;
   std::shared_ptr<StoreTrouble> trouble_;
 };
 

@@ -22,7 +22,7 @@ class JournalContract : public testing::TestWithParam<PlaceFactory> {
         std::make_unique<FailingStore>(place->open(), trouble));
   }
   RunLease create(std::string_view run, const RunCard& card = card_of("plan", 1000)) {
-    auto lease = journal->create_run(run, card);
+    auto lease = journal->create_run(run, card, {});
     EXPECT_TRUE(lease.has_value()) << lease.error().to_string();
     return lease ? *lease : RunLease{std::string(run), 0};
   }
@@ -116,7 +116,29 @@ TEST_P(JournalContract, KeepsRunsApart) {
 
 TEST_P(JournalContract, ARunIdIsTakenOnce) {
   create("run_a");
-  EXPECT_EQ(code_of(journal->create_run("run_a", card_of("plan", 1))), ErrorCode::kJournal);
+  EXPECT_EQ(code_of(journal->create_run("run_a", card_of("plan", 1), {})), ErrorCode::kJournal);
+}
+
+TEST_P(JournalContract, ARunIsThereWithItsFirstRecords) {
+  auto content = content_of(std::string(10'000, 'c'));
+  JournalBatch first{records({"header", "start"}), {content}};
+  auto lease = journal->create_run("run_a", card_of("plan", 1000), first);
+  ASSERT_TRUE(lease.has_value()) << lease.error().to_string();
+  EXPECT_EQ(read_all(*journal, "run_a"), (Read{{1, "header"}, {2, "start"}}));
+  EXPECT_EQ(journal->content(content.hash).value_or(""), content.bytes);
+  auto run = journal->find_run("run_a");
+  ASSERT_TRUE(run.has_value());
+  EXPECT_EQ(run->last_seq, 2u);
+  EXPECT_GT(run->bytes, 0u);
+  EXPECT_EQ(run->card.plan, "plan");
+  EXPECT_EQ(*journal->recover(*lease), 2u);
+  EXPECT_EQ(append(*lease, records({"three"})), 3u);
+  // One that is not made leaves nothing, neither of its own nor in the run that has the id.
+  auto other = content_of(std::string(10'000, 'd'));
+  JournalBatch second{records({"another header"}), {other}};
+  EXPECT_EQ(code_of(journal->create_run("run_a", card_of("plan", 1), second)), ErrorCode::kJournal);
+  EXPECT_EQ(read_all(*journal, "run_a"), (Read{{1, "header"}, {2, "start"}, {3, "three"}}));
+  EXPECT_FALSE(journal->content(other.hash).has_value());
 }
 
 TEST_P(JournalContract, ManyAppendsOfOneRunAreOneCommitAndAnswerInOrder) {
@@ -478,7 +500,7 @@ TEST_P(JournalContract, ManyThreadsAppendToTheirOwnRuns) {
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
-      auto lease = journal->create_run("run_" + std::to_string(t), card_of("p", t));
+      auto lease = journal->create_run("run_" + std::to_string(t), card_of("p", t), {});
       std::atomic<JournalSeq> last_answer = 0;
       for (int i = 0; lease && i < kRecords; ++i) {
         auto seq = journal->append(*lease, {{{1, 1, std::to_string(i)}}, {}},

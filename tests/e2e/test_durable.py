@@ -441,7 +441,7 @@ def test_no_journal_leaves_nothing(sluice):
 
 
 def test_a_run_that_died_before_it_began(sluice):
-    """Killed between the run's row and its first record: nothing was done, and that is what is said."""
+    """An older program, killed between the run's row and its first record: nothing was done, and that is said."""
     ended = run_id_in(sluice.run_plan("sluice: 1\nsteps: {a: {value: 1}}\n").stderr)
     with sqlite3.connect(sluice.folder / "journal.db") as store:
         store.execute("update runs set state = 0, last_seq = 0 where run_id = ?", (ended,))

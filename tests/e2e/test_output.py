@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 
-from conftest import BINARY, environment
+import pytest
+
+from conftest import BINARY
 
 PLAN = """
 sluice: 1
@@ -66,16 +68,12 @@ def test_a_spent_budget_is_exit_code_4(sluice):
     assert "BUDGET_SPENT" in done.stderr
 
 
-def test_progress_on_a_terminal(sluice):
-    plan = sluice.write("plan.yaml", """
-sluice: 1
-tools: {t: {kind: process, stdout: text, effect: pure, command: [sleep]}}
-steps: {nap: {for_each: [0.3, 0.6, 0.9], tool: t, with: {args: ["{{ item }}"]}}}
-result: "{{ steps.nap.output | length }}"
-""")
+def on_a_terminal(sluice, *arguments):
+    """Its exit code, and all that a person would have seen."""
     main, terminal = pty.openpty()
-    process = subprocess.Popen([BINARY, "run", plan], cwd=sluice.folder, stdout=terminal,
-                               stderr=terminal, env=environment(TERM="xterm", COLUMNS="100"))
+    process = subprocess.Popen(sluice.words(*arguments), cwd=sluice.folder, stdout=terminal,
+                               stderr=terminal,
+                               env=sluice.variables({"TERM": "xterm", "COLUMNS": "100"}))
     os.close(terminal)
     seen = b""
     end = time.monotonic() + 30
@@ -91,12 +89,51 @@ result: "{{ steps.nap.output | length }}"
         if not data:
             break
         seen += data
-    assert process.wait(timeout=10) == 0
+    code = process.wait(timeout=10)
     os.close(main)
-    text = seen.decode()
+    return code, seen.decode()
+
+
+def test_progress_on_a_terminal(sluice):
+    plan = sluice.write("plan.yaml", """
+sluice: 1
+tools: {t: {kind: process, stdout: text, effect: pure, command: [sleep]}}
+steps: {nap: {for_each: [0.3, 0.6, 0.9], tool: t, with: {args: ["{{ item }}"]}}}
+result: "{{ steps.nap.output | length }}"
+""")
+    code, text = on_a_terminal(sluice, "run", plan)
+    assert code == 0, text
     assert "nap" in text
     assert "\x1b[" in text, "nothing was redrawn"
     assert any(part in text for part in ("1/3", "2/3")), text
+
+
+def test_a_stream_on_a_terminal(sluice):
+    # Its items are through before they are counted.
+    plan = sluice.write("plan.yaml", """
+sluice: 1
+tools:
+  slow: {kind: process, stdout: lines, effect: read,
+    command: [sh, -c, "echo a; sleep 0.3; echo b; sleep 0.3; echo c; sleep 0.3"]}
+steps:
+  line: {tool: slow}
+  each: {for_each: "{{ steps.line.output }}", value: "{{ item }}"}
+result: "{{ steps.each.output }}"
+""")
+    code, text = on_a_terminal(sluice, "run", plan)
+    assert code == 0, text
+    assert "2/2+" in text, text
+
+
+@pytest.mark.parametrize("closed, code", [("<&-", 0), ("2>&-", 0), (">&-", 1),
+                                          ("<&- >&- 2>&-", 1)])
+def test_streams_that_the_caller_closed(sluice, closed, code):
+    # No file that the run opens takes a stream's number: what is printed would go into it.
+    plan = sluice.write("plan.yaml", PLAN)
+    done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *sluice.words("run", plan)],
+                          cwd=sluice.folder, env=sluice.variables(), timeout=60)
+    assert done.returncode == code
+    assert sluice("runs", "check").returncode == 0
 
 
 def test_plain_lines_when_not_a_terminal(sluice):
@@ -180,7 +217,7 @@ result: "{{ steps.last.output }}"
          "done = subprocess.run(sys.argv[1:], capture_output=True, text=True)\n"
          "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, done.stdout, done.stderr)",
          BINARY, "run", plan],
-        cwd=sluice.folder, capture_output=True, text=True, env=environment(), timeout=60)
+        cwd=sluice.folder, capture_output=True, text=True, env=sluice.variables(), timeout=60)
     kilobytes, result = done.stdout.split()[:2]
     assert result == "100000", done.stdout
     if "asan" not in BINARY and "tsan" not in BINARY:

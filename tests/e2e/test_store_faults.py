@@ -3,6 +3,7 @@ Clear words, nothing made worse, and `sluice runs check` says what is whole."""
 
 import contextlib
 import ctypes
+import errno
 import hashlib
 import json
 import os
@@ -11,16 +12,18 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 
 import pytest
 
 import kill_shapes
-from conftest import run_id_in
+from conftest import ROOT, run_id_in
 from test_durable import ends_with, kill, plan_of, start_until, waiting
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 MS_RDONLY, MS_REMOUNT, MNT_DETACH = 1, 32, 2
 STEPS = 300  # of MANY
+MUST_MOUNT = "SLUICE_TEST_MUST_MOUNT"  # set: no test does without a disk of its own
 
 # Each `bulk` puts 4 KB, which do not compress, into the journal. `counted.exec` is `once`: what is done
 # twice shows as two rows.
@@ -55,7 +58,7 @@ def mount(kind, target, flags, data):
 
 @contextlib.contextmanager
 def small_disk(folder, size):
-    """A file system of its own. Mounting is for root; CI is root, and must be able to."""
+    """A file system of its own. Mounting is for root."""
     folder.mkdir()
     mount("tmpfs", folder, 0, f"size={size}")
     try:
@@ -68,12 +71,39 @@ def resize(folder, flags, size):
     mount("tmpfs", folder, MS_REMOUNT | flags, f"size={size}")
 
 
-def can_mount(folder):
+def mount_error(folder):
+    """Why a file system cannot be mounted; None when it can."""
     try:
         with small_disk(folder, "64k"):
-            return True
-    except OSError:
-        return False
+            return None
+    except OSError as error:
+        return os.strerror(error.errno)
+
+
+def has_disks(tmp_path):
+    """Whether a test can have real disks. Where everything is to be tested (.ci/run), it must."""
+    why = mount_error(tmp_path / "probe")
+    if why is not None and os.environ.get(MUST_MOUNT):
+        pytest.fail(
+            f"full and read-only disks are tested on a tmpfs, and none can be mounted here ({why}): run "
+            ".ci/run as root with CAP_SYS_ADMIN, or `make test`, which does without what it cannot have")
+    return why is None
+
+
+def test_what_calls_everything_insists_on_disks(monkeypatch, tmp_path):
+    assert MUST_MOUNT in (ROOT / ".ci" / "run").read_text()
+    monkeypatch.setattr(sys.modules[__name__], "mount", no_mount)
+    monkeypatch.delenv(MUST_MOUNT, raising=False)
+    (tmp_path / "a").mkdir()
+    assert not has_disks(tmp_path / "a")
+    monkeypatch.setenv(MUST_MOUNT, "1")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(pytest.fail.Exception, match="as root with CAP_SYS_ADMIN"):
+        has_disks(tmp_path / "b")
+
+
+def no_mount(*_):
+    raise OSError(errno.EPERM, "mount")
 
 
 def limited_files(size_bytes):
@@ -91,8 +121,7 @@ def rows_of(done):
 
 
 def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(sluice, tmp_path):
-    mounts = can_mount(tmp_path / "probe")
-    assert mounts or os.geteuid() != 0 or not os.environ.get("CI"), "root in CI must mount a tmpfs"
+    mounts = has_disks(tmp_path)
     plan = sluice.write("plan.yaml", MANY)
     if not mounts:
         place = {"SLUICE_JOURNAL": str(tmp_path / "journal.db")}
@@ -131,8 +160,7 @@ def settle_by_the_table(sluice, run_id, shown, place):
 
 
 def test_no_room_from_the_start(sluice, tmp_path):
-    if not can_mount(tmp_path / "probe"):
-        assert os.geteuid() != 0 or not os.environ.get("CI"), "root in CI must mount a tmpfs"
+    if not has_disks(tmp_path):
         process = sluice.start("run", sluice.write("plan.yaml", MANY),
                                preexec_fn=limited_files(8192))
         _, err = process.communicate(timeout=60)
@@ -169,7 +197,7 @@ def test_a_read_only_store(sluice, tmp_path):
     run_id = waiting_run(sluice)
     writable = {"SLUICE_JOURNAL": str(tmp_path / "journal.db")}
     ends_with(sluice("signal", run_id, "go", "1"), 0)
-    if not can_mount(tmp_path / "probe"):
+    if not has_disks(tmp_path):
         assert os.geteuid() != 0, "root must be able to mount a tmpfs"
         for file in tmp_path.glob("journal.db*"):
             file.chmod(0o555 if file.is_dir() else 0o444)

@@ -64,8 +64,9 @@ inline bool call_started(const TraceEvent& event, std::string_view step) {
 class OtherJournal : public Journal {
  public:
   explicit OtherJournal(Journal& behind) : behind_(behind) {}
-  Result<RunLease> create_run(std::string_view id, const RunCard& card) override {
-    return behind_.create_run(id, card);
+  Result<RunLease> create_run(std::string_view id, const RunCard& card,
+                              JournalBatch first) override {
+    return behind_.create_run(id, card, std::move(first));
   }
   Result<RunLease> take_over(std::string_view id) override { return behind_.take_over(id); }
   Result<void> close_run(const RunLease& lease, const RunCard& card,

@@ -354,17 +354,9 @@ TEST_F(DurableRuns, AProducedPlanGoesOnAsItWasAdmitted) {
 class NoRoomForAHeader final : public OtherJournal {
  public:
   using OtherJournal::OtherJournal;
-  Result<JournalSeq> append(const RunLease& lease, JournalBatch batch, OnDurable done) override {
-    if (appends_++ > 0) return OtherJournal::append(lease, std::move(batch), std::move(done));
-    std::thread([done = std::move(done)] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-      if (done) done(fail(ErrorCode::kDiskFull, "no room"));
-    }).detach();
-    return 1;
+  Result<RunLease> create_run(std::string_view, const RunCard&, JournalBatch) override {
+    return fail(ErrorCode::kDiskFull, "no room");
   }
-
- private:
-  int appends_ = 0;
 };
 
 TEST_F(DurableRuns, NothingBeginsBeforeTheHeaderIsOnTheDisk) {
@@ -372,7 +364,6 @@ TEST_F(DurableRuns, NothingBeginsBeforeTheHeaderIsOnTheDisk) {
   RunSettings made = settings();
   made.journal = &full;
   auto report = run_plan(request(plan_with_note("read", kThree)), made, watching);
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
   ASSERT_FALSE(report.has_value()) << status(report);
   ASSERT_TRUE(report.error().error);
   EXPECT_EQ(report.error().error->code(), ErrorCode::kDiskFull);

@@ -22,7 +22,7 @@ class ByHand : public testing::Test {
   std::shared_ptr<StoreTrouble> trouble = std::make_shared<StoreTrouble>();
   GroupCommitJournal journal{std::make_unique<FailingStore>(make_memory_store(), trouble),
                              GroupCommitJournal::Driver::kManual};
-  RunLease lease = *journal.create_run("run_a", {});
+  RunLease lease = *journal.create_run("run_a", {}, {});
 
   // The bodies that are in the store.
   std::vector<std::string> stored() {
@@ -147,7 +147,7 @@ TEST(GroupCommit, ALostRunMayBeClosedWhileACommitHoldsIt) {
   auto given = std::make_unique<SlowToRecover>(make_memory_store(), trouble);
   SlowToRecover& store = *given;
   GroupCommitJournal journal(std::move(given), GroupCommitJournal::Driver::kManual);
-  auto lease = *journal.create_run("run_a", {});
+  auto lease = *journal.create_run("run_a", {}, {});
   trouble->commits_fail = Error(ErrorCode::kIo, "unplugged");
   ASSERT_TRUE(journal.append(lease, {records({"one"}), {}}, nullptr));
   journal.commit_once();
@@ -201,7 +201,7 @@ class History {
             std::make_unique<FailingStore>(sqlite ? place_.open() : make_memory_store(), trouble_),
             GroupCommitJournal::Driver::kManual) {
     for (std::size_t r = 0; r < runs_.size(); ++r) {
-      runs_[r].lease = *journal_.create_run(name(r), {});
+      runs_[r].lease = *journal_.create_run(name(r), {}, {});
     }
   }
 

@@ -5,7 +5,7 @@ namespace {
 
 TEST(MemoryJournal, AnswersBeforeAppendReturns) {
   auto journal = make_memory_journal();
-  auto lease = journal->create_run("run", {});
+  auto lease = journal->create_run("run", {}, {});
   ASSERT_TRUE(lease.has_value());
   JournalSeq durable = 0;
   ASSERT_TRUE(journal->append(*lease, {records({"one", "two"}), {}},

@@ -19,7 +19,7 @@ TEST(PostgresJournal, OpensByItsUrl) {
   PostgresPlaceForTests place;
   auto journal = open_journal(postgres_url());
   ASSERT_TRUE(journal.has_value()) << journal.error().to_string();
-  auto lease = (*journal)->create_run("run_a", {});
+  auto lease = (*journal)->create_run("run_a", {}, {});
   ASSERT_TRUE(lease.has_value());
   EXPECT_EQ(append_durably(**journal, *lease, {records({"one"}), {}}), 1u);
 }
@@ -54,8 +54,8 @@ TEST(PostgresJournal, AnotherProgramsSchemaIsLeftAlone) {
 TEST(PostgresJournal, GoesOnAfterItsConnectionsBroke) {
   PostgresPlaceForTests place;
   GroupCommitJournal journal(place.open());
-  auto a = *journal.create_run("run_a", {});
-  auto b = *journal.create_run("run_b", {});
+  auto a = *journal.create_run("run_a", {}, {});
+  auto b = *journal.create_run("run_b", {}, {});
   append_durably(journal, a, {records({"a1"}), {}});
   EXPECT_EQ(read_all(journal, "run_a").size(), 1u);
   place.cut_owners_off();
@@ -80,7 +80,7 @@ TEST(PostgresJournal, ARunThatOthersHadMeanwhileIsLost) {
   auto store = open_postgres_store(postgres_url() + "&options=-csearch_path%3Dgate,pg_catalog");
   ASSERT_TRUE(store.has_value()) << store.error().to_string();
   GroupCommitJournal journal(std::move(*store));
-  auto lease = *journal.create_run("run_a", {});
+  auto lease = *journal.create_run("run_a", {}, {});
   append_durably(journal, lease, {records({"one"}), {}});
   place.cut_owners_off();
   PostgresPlaceForTests::raw_sql(
@@ -108,7 +108,7 @@ TEST(PostgresJournal, TwoThatCommitTheSameContentsInAnyOrderBothSucceed) {
       GroupCommitJournal journal(place.open(), GroupCommitJournal::Driver::kManual);
       std::array<RunLease, 2> leases;
       for (std::size_t r = 0; r < leases.size(); ++r) {
-        leases[r] = *journal.create_run(fmt::format("run_{}_{}", t, r), {});
+        leases[r] = *journal.create_run(fmt::format("run_{}_{}", t, r), {}, {});
       }
       for (int round = 0; round < kRounds; ++round) {
         std::array<JournalBatch, 2> batches = {JournalBatch{records({"r"}), {}},
@@ -139,34 +139,64 @@ TEST(PostgresJournal, TwoThatCommitTheSameContentsInAnyOrderBothSucceed) {
 
 // Another program's transaction that holds what a commit needs and then needs what the commit
 // holds: one of the two is ended by the server, and that may be the commit.
+// Another session has put the second of two contents and then wants the first, while what `put`
+// does wants them the other way round: the server ends one of them.
+struct ContentsInDeadlock {
+  ContentsInDeadlock() {
+    if (second.hash.hex() < first.hash.hex()) std::swap(first, second);
+    work.exec("SET LOCAL deadlock_timeout = '10s'");  // the other one is the victim
+    insert(second.hash);
+  }
+  void insert(const Hash256& hash) {
+    work.exec(fmt::format("INSERT INTO sluice.contents VALUES('\\x{}', '')", hash.hex()));
+  }
+  void meet() {
+    ASSERT_TRUE(within_seconds(30, [] {
+      return PostgresPlaceForTests::raw_sql(
+                 "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sluice' AND "
+                 "wait_event_type = 'Lock'") == 1;
+    }));
+    try {
+      insert(first.hash);                       // waits until the server has ended the other
+    } catch (const pqxx::deadlock_detected&) {  // or, on a slow machine, this
+    }
+    work.abort();
+  }
+  JournalContent first = content_of("one"), second = content_of("two");
+  pqxx::connection connection{postgres_url()};
+  pqxx::work work{connection};
+};
+
 TEST(PostgresJournal, ACommitThatADeadlockEndedIsMadeAgain) {
   PostgresPlaceForTests place;
   GroupCommitJournal journal(place.open());
-  auto lease = *journal.create_run("run_a", {});
-  auto first = content_of("one"), second = content_of("two");
-  if (second.hash.hex() < first.hash.hex()) std::swap(first, second);
-  const auto insert = [](pqxx::work& work, const Hash256& hash) {
-    work.exec(fmt::format("INSERT INTO sluice.contents VALUES('\\x{}', '')", hash.hex()));
-  };
-  pqxx::connection connection(postgres_url());
-  pqxx::work work(connection);
-  work.exec("SET LOCAL deadlock_timeout = '10s'");  // the other one is the victim
-  insert(work, second.hash);
+  auto lease = *journal.create_run("run_a", {}, {});
+  ContentsInDeadlock deadlock;
   Answers answers;
-  ASSERT_TRUE(journal.append(lease, {records({"one"}), {first, second}}, answers.call()));
-  ASSERT_TRUE(within_seconds(30, [] {
-    return PostgresPlaceForTests::raw_sql(
-               "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sluice' AND "
-               "wait_event_type = 'Lock'") == 1;
-  }));
-  try {
-    insert(work, first.hash);                 // waits until the server has ended the commit
-  } catch (const pqxx::deadlock_detected&) {  // or, on a slow machine, this
-  }
-  work.abort();
+  ASSERT_TRUE(
+      journal.append(lease, {records({"one"}), {deadlock.first, deadlock.second}}, answers.call()));
+  deadlock.meet();
   auto answer = answers.wait_for(1)[0];
   EXPECT_TRUE(answer.has_value()) << answer.error().to_string();
-  EXPECT_EQ(journal.content(second.hash).value_or(""), second.bytes);
+  EXPECT_EQ(journal.content(deadlock.second.hash).value_or(""), deadlock.second.bytes);
+}
+
+TEST(PostgresJournal, ANewRunThatADeadlockEndedIsMadeAgain) {
+  PostgresPlaceForTests place;
+  GroupCommitJournal journal(place.open());
+  ContentsInDeadlock deadlock;
+  Result<RunLease> lease = fail(ErrorCode::kInternal, "not made");
+  std::thread maker([&] {
+    lease = journal.create_run("run_a", {}, {records({"one"}), {deadlock.first, deadlock.second}});
+  });
+  deadlock.meet();
+  maker.join();
+  ASSERT_TRUE(lease.has_value()) << lease.error().to_string();
+  EXPECT_EQ(journal.content(deadlock.second.hash).value_or(""), deadlock.second.bytes);
+  EXPECT_EQ(read_all(journal, "run_a"), (Read{{1, "one"}}));
+  GroupCommitJournal other(place.open());
+  EXPECT_EQ(code_of(other.take_over("run_a")), ErrorCode::kRunBusy);
+  EXPECT_EQ(append_durably(journal, *lease, {records({"two"}), {}}), 2u);
 }
 
 TEST(PostgresJournal, TheServerIsToldToNoticeAnOwnerThatIsGone) {
@@ -184,7 +214,7 @@ TEST(PostgresJournal, TextThatIsNoUtf8IsKeptReadable) {
   PostgresPlaceForTests place;
   GroupCommitJournal journal(place.open());
   RunCard card = card_of("plan\xff" + std::string(1, '\0') + "x", 1);
-  auto lease = journal.create_run("run_a", card);
+  auto lease = journal.create_run("run_a", card, {});
   ASSERT_TRUE(lease.has_value()) << lease.error().to_string();
   EXPECT_EQ(journal.find_run("run_a")->card.plan, "plan\xef\xbf\xbd\xef\xbf\xbdx");
   ASSERT_TRUE(journal.send("run_a", "signal", std::string("\xff\0", 2), 1));

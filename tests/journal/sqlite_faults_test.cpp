@@ -36,7 +36,7 @@ Error open_error(const std::string& path) {
 
 void write_some(SqlitePlace& place, int count) {
   auto journal = journal_of(place);
-  auto lease = journal->create_run("run_a", card_of("plan", 1));
+  auto lease = journal->create_run("run_a", card_of("plan", 1), {});
   ASSERT_TRUE(lease.has_value());
   std::vector<JournalRecord> list;
   for (int i = 1; i <= count; ++i) list.push_back({1, 1, "body of record " + std::to_string(i)});
@@ -116,7 +116,7 @@ TEST(SqliteFaults, ATruncatedFileIsNoticed) {
 TEST(SqliteFaults, WithoutItsLocksNobodyCountsAsDead) {
   SqlitePlace place;
   auto owner = journal_of(place);
-  auto lease = *owner->create_run("run_a", card_of("plan", 1));
+  auto lease = *owner->create_run("run_a", card_of("plan", 1), {});
   append_durably(*owner, lease, {records({"one"}), {}});
   const std::string locks = place.path() + ".lock";
   std::filesystem::rename(locks, locks + ".away");
@@ -141,7 +141,7 @@ TEST(SqliteFaults, ALateTidyingLeavesTheNextRunOfTheSameNumberAlone) {
   SqlitePlace place;
   auto slow = place.open();
   std::vector<RunCommit> commits(1);
-  commits[0] = {.lease = *slow->create_run("run_old", card_of("plan", 1)),
+  commits[0] = {.lease = *slow->create_run("run_old", card_of("plan", 1), {}),
                 .first_seq = 1,
                 .records = records({"1", "2", "3"})};
   ASSERT_TRUE(slow->commit(commits));
@@ -151,7 +151,7 @@ TEST(SqliteFaults, ALateTidyingLeavesTheNextRunOfTheSameNumberAlone) {
   const auto number = raw_sql(place.path(), "SELECT id FROM runs");
   auto journal = journal_of(place);
   ASSERT_TRUE(journal->delete_run("run_old"));
-  auto lease = *journal->create_run("run_new", card_of("plan", 2));
+  auto lease = *journal->create_run("run_new", card_of("plan", 2), {});
   ASSERT_EQ(raw_sql(place.path(), "SELECT id FROM runs"), number);
   append_durably(*journal, lease, {records({"a", "b", "c"}), {}});
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(slow->tidy_up());
@@ -226,7 +226,7 @@ TEST(SqliteExclusive, NeedsNoSharedMemory) {
   SqlitePlace place;
   {
     auto journal = journal_of(place, {.lock_files = false, .exclusive = true});
-    auto lease = *journal->create_run("run_a", {});
+    auto lease = *journal->create_run("run_a", {}, {});
     append_durably(*journal, lease, {records({"one", "two"}), {content_of("c")}});
     EXPECT_FALSE(std::filesystem::exists(place.path() + "-shm"));
     EXPECT_TRUE(journal->read("run_a", 1, [&](JournalSeq seq, const JournalRecord&) {
@@ -256,7 +256,7 @@ class WatchedDisk : public testing::Test {
 TEST_F(WatchedDisk, ACommitIsOneSync) {
   std::filesystem::create_directories(std::filesystem::path(place.path()).parent_path());
   auto journal = open(GroupCommitJournal::Driver::kManual);
-  auto lease = *journal->create_run("run_a", {});
+  auto lease = *journal->create_run("run_a", {}, {});
   for (int i = 0; i < 50; ++i) {
     ASSERT_TRUE(journal->append(lease, {records({"one", "two"}), {}}, nullptr));
     disk_trouble().syncs = 0;
@@ -288,7 +288,7 @@ TEST_F(WatchedDisk, CompactionDeletesNothingBeforeItsSnapshotIsThere) {
     std::filesystem::create_directories(std::filesystem::path(fresh.path()).parent_path());
     GroupCommitJournal journal(fresh.open_with({.vfs = watched_vfs()}),
                                GroupCommitJournal::Driver::kManual);
-    auto lease = *journal.create_run("run_a", {});
+    auto lease = *journal.create_run("run_a", {}, {});
     EXPECT_TRUE(journal.append(lease, {records({"one", "two"}), {}}, nullptr));
     journal.commit_once();
     std::optional<FailpointScope> bug;
@@ -327,7 +327,7 @@ TEST_F(WatchedDisk, AFullOrFailingDiskLosesNothingThatWasAcknowledged) {
       const std::string run = "run_" + std::to_string(++number);
       {
         auto journal = open();
-        auto lease = *journal->create_run(run, {});
+        auto lease = *journal->create_run(run, {}, {});
         acknowledged = append_durably(*journal, lease, {records({"one", "two"}), {}});
         disk_trouble().writes_until_it = writes;
         disk_trouble().write_fails = one.write_fails;
@@ -357,7 +357,7 @@ TEST_F(WatchedDisk, TheLogStaysSmall) {
   std::filesystem::create_directories(std::filesystem::path(place.path()).parent_path());
   FailpointScope fast(Failpoint::kSkipSync);
   auto journal = open(GroupCommitJournal::Driver::kManual);
-  auto lease = *journal->create_run("run_a", {});
+  auto lease = *journal->create_run("run_a", {}, {});
   for (int i = 0; i < 6000; ++i) {
     ASSERT_TRUE(journal->append(lease, {{{1, 1, std::string(200, 'b')}}, {}}, nullptr));
     journal->commit_once();
@@ -371,16 +371,18 @@ double overhead_bytes(std::size_t runs) {
   constexpr std::size_t kBody = 120;
   SqlitePlace place;
   {
-    auto journal = journal_of(place);
+    // Which records share a commit decides where pages are split.
+    GroupCommitJournal journal(place.open_with({}), GroupCommitJournal::Driver::kManual);
     std::vector<RunLease> leases;
     for (std::size_t r = 0; r < runs; ++r) {
-      leases.push_back(*journal->create_run("r" + std::to_string(r), {}));
+      leases.push_back(*journal.create_run("r" + std::to_string(r), {}, {}));
     }
     for (std::size_t i = 0; i < kCount / runs / 50; ++i) {
       for (const auto& lease : leases) {
         std::vector<JournalRecord> list(50, {3, 1, std::string(kBody, 'b')});
-        EXPECT_TRUE(journal->append(lease, {list, {}}, nullptr));
+        EXPECT_TRUE(journal.append(lease, {list, {}}, nullptr));
       }
+      journal.commit_once();
     }
   }
   const auto size = static_cast<double>(std::filesystem::file_size(place.path()));
@@ -397,7 +399,7 @@ TEST(SqliteSize, DeletionMakesTheFileSmaller) {
   {
     auto journal = journal_of(place);
     for (const char* run : {"run_a", "run_b"}) {
-      auto lease = *journal->create_run(run, {});
+      auto lease = *journal->create_run(run, {}, {});
       std::vector<JournalRecord> list(20'000, {3, 1, std::string(300, 'b')});
       append_durably(*journal, lease, {list, {content_of(run)}});
       ASSERT_TRUE(journal->close_run(lease, {}, JournaledRunState::kEnded));
@@ -423,7 +425,7 @@ TEST(SqliteProcesses, AKilledOwnersRunIsTakenOverWithAllThatWasAcknowledged) {
     if (child == 0) {
       close(ends[0]);
       auto journal = open_journal(place.path());
-      auto lease = (*journal)->create_run(run, card_of("plan", 1));
+      auto lease = (*journal)->create_run(run, card_of("plan", 1), {});
       for (;;) {
         (void)(*journal)->append(*lease, {records({"x"}), {}}, [&](Result<JournalSeq> seq) {
           const std::uint64_t number = seq.value_or(0);
@@ -465,7 +467,7 @@ TEST(SqliteProcesses, ManyProcessesWriteToOneStore) {
     if (child == 0) {
       auto journal = open_journal(place.path());
       if (!journal) _exit(2);
-      auto lease = (*journal)->create_run("run_" + std::to_string(p), card_of("plan", p));
+      auto lease = (*journal)->create_run("run_" + std::to_string(p), card_of("plan", p), {});
       if (!lease) _exit(3);
       for (int i = 0; i < kRecords; ++i) {
         std::atomic<int> done = 0;

@@ -20,24 +20,13 @@
 #include "plan/describe.h"
 #include "plan/lower.h"
 #include "plan/parse.h"
+#include "tests/plan/source_text.h"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-
-fs::path source_dir() {
-  const char* text = std::getenv("SLUICE_SOURCE_DIR");
-  return text ? text : ".";
-}
-
-std::string read_text(const fs::path& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 // A plan's text with the files beside it.
 struct Source {

@@ -3,32 +3,18 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
 
 #include "data/json.h"
 #include "data/schema.h"
 #include "plan/parse.h"
+#include "tests/plan/source_text.h"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-
-fs::path source_dir() {
-  const char* text = std::getenv("SLUICE_SOURCE_DIR");
-  return text ? text : ".";
-}
-
-std::string read_text(const fs::path& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 SchemaPtr published() {
   Result<Value> json = parse_json(read_text(source_dir() / "docs/formats/plan.schema.json"));

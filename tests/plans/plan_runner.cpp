@@ -135,7 +135,8 @@ Result<PhysicalPlanPtr> lowered(const RunRequest& request, const PlanScope& scop
 
 // The run in a journal of its own, as the host would begin it.
 Result<RunJournal> begin_journal(Journal& journal, const RunRequest& request,
-                                 const PhysicalPlan& plan) {
+                                 const PhysicalPlan& plan, const RunOptions& options,
+                                 ValueStore& values) {
   RunHeader header;
   header.run_id = kRunId;
   header.program = SLUICE_VERSION;
@@ -150,13 +151,13 @@ Result<RunJournal> begin_journal(Journal& journal, const RunRequest& request,
   header.physical = encode_physical(plan);
   header.settings = encode_surroundings({});
   header.wall_ns = system_clock().wall_ns();
-  auto lease = journal.create_run(kRunId, {});
+  JournalBatch first = first_records(header, options, values);
+  const JournalSeq begun = first.records.size();
+  auto lease = journal.create_run(kRunId, {}, std::move(first));
   if (!lease) return std::unexpected(lease.error());
-  JournalBatch batch;
-  batch.records.push_back(encode_record({0, header}));
-  auto appended = journal.append(*lease, std::move(batch), nullptr);
-  if (!appended) return std::unexpected(appended.error());
-  return RunJournal{journal, *lease, std::move(header), "the test", {}};
+  RunJournal begun_in{journal, *lease, std::move(header), "the test", {}};
+  begun_in.begun = begun;
+  return begun_in;
 }
 
 // Decides the whole run once more from its journal: nothing may differ.
@@ -246,14 +247,15 @@ Result<RunReport> run(const RunRequest& request) {
   });
   host.set_inbox(&loop);
   host.add_plan(*plan, *scope);
+  const RunOptions begin{.run_id = kRunId, .params = params, .seed = 1};
   std::unique_ptr<Journal> journal;
   if (request.variation == Variation::kJournaled) {
     journal = make_memory_journal();
-    auto recorded = begin_journal(*journal, request, **plan);
+    auto recorded = begin_journal(*journal, request, **plan, begin, values);
     if (!recorded) return std::unexpected(recorded.error());
     loop.record_in(std::move(*recorded));
   }
-  loop.start({.run_id = kRunId, .params = params, .seed = 1});
+  loop.start(begin);
   send_signals(loop, request.signals);
   if (!machine().run_until([&] { return ended; })) {
     return fail(ErrorCode::kTimeout, "the run did not end");

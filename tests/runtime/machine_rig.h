@@ -40,6 +40,8 @@ class MachineRig final : public TraceSink {
         Bound bound{.task = bind.task, .purpose = bind.purpose, .count = items};
         bound.value = bind.purpose == BindPurpose::kItems
                           ? Value::array(std::vector<Value>(items, Value::integer(1)))
+                      : bind.purpose == BindPurpose::kProducedPlan
+                          ? Value::array({Value::object({}), Value::object({})})
                           : Value::integer(1);
         bounds.push_back(std::move(bound));
       }

@@ -24,7 +24,7 @@ PhysicalPlan mixed_plan() {
   return plan;
 }
 
-Result<PhysicalPlanPtr> no_plan(const TaskRef&, const PhysicalStep&, const Value&) {
+Result<PhysicalPlanPtr> no_plan(const AdmissionRef&, const PhysicalStep&, const Value&) {
   return fail(ErrorCode::kInternal, "nothing was admitted");
 }
 

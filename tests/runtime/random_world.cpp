@@ -134,12 +134,13 @@ class World final : public TraceSink {
   void change_body() {
     ++report_.snapshots;
     std::string bytes = state_->snapshot();
-    auto find = [&](const TaskRef&, const PhysicalStep&,
+    auto find = [&](const AdmissionRef& admission, const PhysicalStep&,
                     const Value& recorded) -> Result<PhysicalPlanPtr> {
-      for (const auto& [plan, value] : admitted_) {
-        if (value == recorded) return plan;
+      auto found = admitted_.find(admission);
+      if (found == admitted_.end() || found->second.second != recorded) {
+        return fail(ErrorCode::kInternal, "a plan that nobody admitted");
       }
-      return fail(ErrorCode::kInternal, "a plan that nobody admitted");
+      return found->second.first;
     };
     auto restored = RunState::restore(bytes, plan_, find, this);
     if (!restored) return violate("not restored: " + restored.error().to_string());
@@ -235,7 +236,12 @@ class World final : public TraceSink {
     produced->plan_hash.bytes[0] = static_cast<std::uint8_t>(kept_.size());
     produced->plan_hash.bytes[1] = static_cast<std::uint8_t>(kept_.size() >> 8);
     PhysicalPlanPtr plan = std::move(produced);
-    if (options_.snapshot_every > 0) admitted_.emplace_back(plan, encode_physical(*plan));
+    if (options_.snapshot_every > 0) {
+      // An answer that comes late is taken for the attempt that asked last, and its own then for
+      // nothing.
+      const AdmissionRef admission{task, asked_last_.at(task)};
+      admitted_.try_emplace(admission, plan, encode_physical(*plan));
+    }
     kept_.push_back(plan);
     deliver({tick(), PlanAdmitted{task, plan}});
   }
@@ -457,6 +463,7 @@ class World final : public TraceSink {
       mix(cleared->timer);
       timers_.erase(cleared->timer);
     } else if (auto* wanted = std::get_if<AdmitPlan>(&effect.body)) {
+      asked_last_[wanted->task] = wanted->frame;
       admits_.emplace_back(wanted->task, wanted->task.frame == 0 ? 1 : 0);
     } else if (auto* begin = std::get_if<BeginWait>(&effect.body)) {
       mix(call_hash(begin->call));
@@ -536,7 +543,8 @@ class World final : public TraceSink {
   std::vector<CallEnded> echoes_;
   std::set<std::uint64_t> timers_;
   std::vector<std::pair<TaskRef, std::uint32_t>> admits_;
-  std::vector<std::pair<PhysicalPlanPtr, Value>> admitted_;
+  std::map<TaskRef, std::uint64_t> asked_last_;  // the frame of its last AdmitPlan
+  std::map<AdmissionRef, std::pair<PhysicalPlanPtr, Value>> admitted_;
   std::vector<PhysicalPlanPtr> kept_;
   std::vector<BeginWait> begins_;
   std::vector<SignalReceived> targeted_;  // on their way to one task

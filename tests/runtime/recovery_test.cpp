@@ -101,11 +101,9 @@ TEST(Recovery, FactsThatComeEarlyAreGivenWhenTheirCallStarts) {
                           [](const auto& a, const auto& b) { return a.body < b.body; });
     auto other = std::make_unique<RunRig>(plan_of(kPlan));
     other->host.answer = echo;
-    JournalBatch batch;
-    batch.records.push_back(records.front());
-    for (const auto& record : events) batch.records.push_back(record);
-    ASSERT_TRUE(other->journal->append(other->lease, std::move(batch), nullptr));
-    other->journal->commit_once();
+    std::vector<JournalRecord> mixed{records.front()};
+    mixed.insert(mixed.end(), events.begin(), events.end());
+    other->create(std::move(mixed));
     auto report = other->resume();
     ASSERT_TRUE(report) << report.error().to_string();
     other->run();
@@ -138,10 +136,7 @@ TEST(Recovery, FactsThatComeEarlyCountWhileTheLastEventIsWorkedOut) {
   ASSERT_EQ(was.size(), 5u);
   RunRig other(plan_of(text));
   other.host.answer = script;
-  JournalBatch batch;
-  batch.records = {was[0], was[2], was[3], was[1]};
-  ASSERT_TRUE(other.journal->append(other.lease, std::move(batch), nullptr));
-  other.journal->commit_once();
+  other.create({was[0], was[2], was[3], was[1]});
   auto report = other.resume();
   ASSERT_TRUE(report) << report.error().to_string();
   EXPECT_EQ(report->repeated_count, 0u);
@@ -149,6 +144,55 @@ TEST(Recovery, FactsThatComeEarlyCountWhileTheLastEventIsWorkedOut) {
   ASSERT_TRUE(other.outcome);
   EXPECT_EQ(other.outcome->status, RunStatus::kSucceeded);
   EXPECT_TRUE(other.host.performed.empty()) << other.host.performed.front();
+}
+
+// The older program came to doubt about a call that this one makes only after a step whose end
+// nobody knows: when its turn comes, its tool is asked as it would have been at once.
+TEST(Recovery, ADoubtThatComesEarlyIsProbed) {
+  const std::string text =
+      "sluice: 1\n"
+      "tools:\n"
+      "  look: {kind: process, command: [look], effect: read}\n"
+      "  pay: {kind: process, command: [pay], effect: once}\n"
+      "steps:\n"
+      "  a: {tool: look, with: {}}\n"
+      "  c: {after: [a], tool: pay, with: {}}\n"
+      "result: \"{{ steps.c.output }}\"\n";
+  auto script = [](const StartCall& start) {
+    return start.task_id == "c" ? failed(ErrorCode::kTimeout, true) : returned(Value());
+  };
+  RunRig rig(plan_of(text));
+  rig.host.answer = script;
+  rig.start();
+  rig.run();
+  const std::vector<JournalRecord> was = rig.records();
+  ASSERT_EQ(rig.record_names(),
+            (std::vector<std::string>{"run_started", "call_ended", "intent", "call_ended"}));
+  for (const CallProbed::State state :
+       {CallProbed::State::kDone, CallProbed::State::kAbsent, CallProbed::State::kUnknown}) {
+    SCOPED_TRACE(static_cast<int>(state));
+    RunRig other(plan_of(text));
+    other.host.answer = [](const StartCall& start) {
+      return returned(Value::string(start.task_id));
+    };
+    int asked = 0;
+    other.host.probe_answer = [&](const StartCall& start) {
+      EXPECT_EQ(start.task_id, "c");
+      ++asked;
+      return CallProbed{{}, state, Value::string("probed"), {}};
+    };
+    other.create({was[0], was[2], was[3]});
+    auto report = other.resume();
+    ASSERT_TRUE(report) << report.error().to_string();
+    other.run();
+    ASSERT_TRUE(other.outcome);
+    EXPECT_GT(asked, 0);
+    const bool unknown = state == CallProbed::State::kUnknown;
+    const bool absent = state == CallProbed::State::kAbsent;
+    EXPECT_EQ(other.outcome->status, unknown ? RunStatus::kInDoubt : RunStatus::kSucceeded);
+    EXPECT_EQ(to_json(other.outcome->result), unknown ? "null" : absent ? "\"c\"" : "\"probed\"");
+    EXPECT_EQ(other.host.performed.size(), absent ? 2u : 1u);
+  }
 }
 
 TEST(Fork, TakesOverWhatDoesNotDependOnTheStep) {

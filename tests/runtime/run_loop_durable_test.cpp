@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <set>
 
 #include "base/failpoint.h"
@@ -95,9 +96,27 @@ void expect_replays(RunRig& rig) {
                                    << report->difference->was << " / " << report->difference->now;
 }
 
+using Script = std::function<void(ScriptedHost&)>;
+
+// Whoever takes the run up behind one of its records (each, or each so manieth) comes to its end.
+void expect_same_end_behind(RunRig& whole, const Script& script, std::size_t step = 1,
+                            const std::function<void(const RunRig&)>& also = {}) {
+  for (std::size_t cut = 1; cut < whole.records().size(); cut += step) {
+    SCOPED_TRACE(cut);
+    auto rig = whole.cut_at(cut);
+    script(rig->host);
+    ASSERT_TRUE(rig->resume());
+    rig->run();
+    ASSERT_TRUE(rig->outcome);
+    EXPECT_EQ(outcome_text(*rig), outcome_text(whole));
+    expect_replays(*rig);
+    if (also) also(*rig);
+  }
+}
+
 // The process dies behind each record in turn; whoever takes the run up ends as if nothing had
 // been.
-void die_everywhere(const std::string& text, std::function<void(ScriptedHost&)> script,
+void die_everywhere(const std::string& text, const Script& script,
                     const std::set<std::string>& once_steps, bool may_doubt) {
   RunRig whole(plan_of(text));
   script(whole.host);
@@ -175,16 +194,7 @@ TEST(DurableRun, ResumesRetriesRepeatsAndSubPlansBehindEveryRecord) {
   whole.run();
   ASSERT_TRUE(whole.outcome);
   ASSERT_EQ(whole.outcome->status, RunStatus::kSucceeded) << outcome_text(whole);
-  for (std::size_t cut = 1; cut < whole.records().size(); ++cut) {
-    SCOPED_TRACE(cut);
-    auto rig = whole.cut_at(cut);
-    script(rig->host);
-    ASSERT_TRUE(rig->resume());
-    rig->run();
-    ASSERT_TRUE(rig->outcome);
-    EXPECT_EQ(outcome_text(*rig), outcome_text(whole));
-    expect_replays(*rig);
-  }
+  expect_same_end_behind(whole, script);
 }
 
 TEST(DurableRun, TimersGoOnWithWhatIsLeftOfThem) {
@@ -341,16 +351,7 @@ TEST(DurableRun, AStreamGoesOnBehindWhatIsJournaled) {
   whole.run();
   ASSERT_TRUE(whole.outcome);
   ASSERT_EQ(whole.outcome->result, Value::integer(700)) << outcome_text(whole);
-  for (std::size_t cut = 1; cut < whole.records().size(); cut += 37) {
-    SCOPED_TRACE(cut);
-    auto rig = whole.cut_at(cut);
-    script(rig->host);
-    ASSERT_TRUE(rig->resume());
-    rig->run();
-    ASSERT_TRUE(rig->outcome);
-    EXPECT_EQ(outcome_text(*rig), outcome_text(whole));
-    expect_replays(*rig);
-  }
+  expect_same_end_behind(whole, script, 37);
   auto changed = whole.cut_at(300);
   script(changed->host);
   changed->host.items = [](const StartCall&) { return std::vector<Value>(700, Value::integer(5)); };
@@ -517,17 +518,9 @@ TEST(DurableRun, WhatIsDoneIsUndoneOnceBehindEveryRecord) {
   ASSERT_TRUE(whole.outcome);
   EXPECT_EQ(whole.outcome->status, RunStatus::kFailed);
   EXPECT_EQ(whole.host.performed, (std::vector<std::string>{"a", "b", "c", "b", "a"}));
-  for (std::size_t cut = 1; cut < whole.records().size(); ++cut) {
-    SCOPED_TRACE(cut);
-    auto rig = whole.cut_at(cut);
-    script(rig->host);
-    ASSERT_TRUE(rig->resume());
-    rig->run();
-    ASSERT_TRUE(rig->outcome);
-    EXPECT_EQ(outcome_text(*rig), outcome_text(whole));
-    expect_replays(*rig);
-    for (const auto& [key, times] : rig->host.times) EXPECT_EQ(times, 1) << key;
-  }
+  expect_same_end_behind(whole, script, 1, [](const RunRig& rig) {
+    for (const auto& [key, times] : rig.host.times) EXPECT_EQ(times, 1) << key;
+  });
 }
 
 TEST(DurableRun, ARunThatDiedBehindItsLastRecordHasEnded) {

@@ -124,6 +124,33 @@ TEST(RunLoopRaces, AnAnswerAboutACallThatWasMadeAgainSinceIsDropped) {
   EXPECT_EQ(to_json(rig.outcome->result), "\"afterwards\"");
 }
 
+// The first attempt's time is over before its plan is there. Its answer serves the second attempt,
+// and the second's own answer nobody.
+TEST(RunLoopRaces, APlanThatIsAnsweredTwiceHoldsNothingUp) {
+  RunRig rig(
+      plan_of("sluice: 1\n"
+              "params: {p: {type: object}}\n"
+              "steps:\n"
+              "  ran:\n"
+              "    plan: \"{{ params.p }}\"\n"
+              "    with: {}\n"
+              "    limits: {operators: [wait], steps: 9, tasks: 9}\n"
+              "    timeout: 10s\n"
+              "    retry: {attempts: 2, on: [TIMEOUT], delay: 1s, jitter: 0}\n"));
+  int asked = 0;
+  rig.host.admit_takes_ns = [&] { return (asked++ == 0 ? 13 : 4) * kNsPerSecond; };
+  rig.start(Value::object(
+      {{"p", *parse_json(R"({"sluice": 1, "steps": {"hold": {"wait": {"signal": "go"}}}})")}}));
+  while (rig.host.now() < 15 * kNsPerSecond && rig.host.step()) {
+  }
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(rig.loop->state().waits().size(), 1u);
+  tell(rig, 1, CancelMessage{"enough"});
+  rig.run();
+  ASSERT_TRUE(rig.outcome);
+  EXPECT_EQ(rig.outcome->status, RunStatus::kCancelled);
+}
+
 // Two people say the same while a loop of values keeps the run busy.
 TEST(RunLoopRaces, AMessageThatComesTooLateIsTakenAllTheSame) {
   RunRig rig(plan_of(kTools +

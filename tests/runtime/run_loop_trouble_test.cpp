@@ -8,15 +8,17 @@
 #include "base/failpoint.h"
 #include "data/json.h"
 #include "runtime/inbox.h"
+#include "tests/contract/store_over.h"
 #include "tests/runtime/scripted_host.h"
 
 namespace sluice::testing {
 namespace {
 
 // A store over another one, whose commits fail while `error` is set.
-class FailingStore final : public JournalStore {
+class FailingStore final : public testing_contract::StoreOver {
  public:
-  explicit FailingStore(std::optional<Error>& error) : error_(error) {}
+  explicit FailingStore(std::optional<Error>& error)
+      : StoreOver(make_memory_store()), error_(error) {}
 
   Result<void> commit(std::span<RunCommit> commits) override {
     if (!error_) return inner_->commit(commits);
@@ -28,41 +30,8 @@ class FailingStore final : public JournalStore {
     if (error_ && error_->code() == ErrorCode::kJournal) return std::unexpected(*error_);
     return inner_->last_seq(lease);
   }
-  Result<RunLease> create_run(std::string_view run_id, const RunCard& card) override {
-    return inner_->create_run(run_id, card);
-  }
-  Result<Taken> take_over(std::string_view run_id) override { return inner_->take_over(run_id); }
-  Result<void> compact(const RunLease& lease, JournalSeq upto,
-                       const JournalRecord& snapshot) override {
-    return inner_->compact(lease, upto, snapshot);
-  }
-  Result<void> read(std::string_view run_id, JournalSeq first,
-                    const Journal::Visit& visit) override {
-    return inner_->read(run_id, first, visit);
-  }
-  Result<JournaledRun> find_run(std::string_view run_id) override {
-    return inner_->find_run(run_id);
-  }
-  Result<std::vector<JournaledRun>> list_runs(const RunQuery& query) override {
-    return inner_->list_runs(query);
-  }
-  Result<void> delete_run(std::string_view run_id) override { return inner_->delete_run(run_id); }
-  Result<bool> tidy_up() override { return inner_->tidy_up(); }
-  Result<std::uint64_t> send(std::string_view run_id, std::string_view kind, std::string_view body,
-                             WallNs now) override {
-    return inner_->send(run_id, kind, body, now);
-  }
-  Result<std::vector<InboxMessage>> inbox(std::string_view run_id,
-                                          std::uint64_t after_id) override {
-    return inner_->inbox(run_id, after_id);
-  }
-  Result<std::string> content(const Hash256& hash) override { return inner_->content(hash); }
-  Result<void> check(const std::function<void(const JournalDamage&)>& found) override {
-    return inner_->check(found);
-  }
 
  private:
-  std::unique_ptr<JournalStore> inner_ = make_memory_store();
   std::optional<Error>& error_;
 };
 
@@ -188,24 +157,6 @@ TEST_F(TroubleTest, ACallThatHasNotLeftIsNotInDoubtThoughItsIntentIsDurable) {
   EXPECT_TRUE(rig_->host.performed.empty());
   resume_and_end();
   EXPECT_EQ(rig_->host.performed.size(), 1u);
-}
-
-TEST_F(TroubleTest, ARunWhoseHeaderIsNotWrittenIsNotWrittenAtAll) {
-  rig_.emplace(plan_of(kPlan), std::make_unique<FailingStore>(error_));
-  rig_->host.answer = echo;
-  JournalBatch header;
-  header.records.push_back(encode_record({0, RunHeader{.run_id = RunRig::kRun}}));
-  error_ = Error(ErrorCode::kDiskFull, "no space");
-  rig_->commits = false;
-  ASSERT_TRUE(rig_->journal->append(rig_->lease, std::move(header), nullptr));
-  rig_->journal->commit_once();
-  rig_->commits = true;
-  rig_->start();
-  error_.reset();
-  rig_->run();
-  ASSERT_TRUE(rig_->outcome) << "it hangs";
-  EXPECT_EQ(rig_->outcome->status, RunStatus::kInterrupted);
-  EXPECT_TRUE(rig_->records().empty()) << "records without a header: nobody can read them";
 }
 
 // One history with a crash in it. What an observer outside sees wrong, in words; "" for nothing.

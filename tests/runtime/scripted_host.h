@@ -28,8 +28,10 @@ class ScriptedHost final : public Host {
   std::function<Answer(const StartCall&)> answer;
   std::function<std::vector<Value>(const StartCall&)> items;  // of a stream, before its end
   std::function<std::optional<CallProbed>(const StartCall&)> probe_answer;  // null: no probe
+  std::function<Effect(const StartCall&)> effect;                           // null: the step's
   WallNs wall_ns = 1'000'000'000'000'000'000;
   std::int64_t call_takes_ns = kNsPerMs;
+  std::function<std::int64_t()> admit_takes_ns;  // null: nothing
   bool cut_is_doubt =
       true;  // of `once` calls that are cancelled; else they say that they did not happen
 
@@ -56,7 +58,9 @@ class ScriptedHost final : public Host {
   void resume(const CallRef& call) override;
   void admit(const AdmitPlan& admit) override;
   void begin_wait(const BeginWait& wait) override;
-  Effect effect_of(const StartCall& start) override { return start.step->effect; }
+  Effect effect_of(const StartCall& start) override {
+    return effect ? effect(start) : start.step->effect;
+  }
   bool has_probe(const StartCall& start) override { return probe_answer && probe_answer(start); }
   void probe(const StartCall& start) override;
   Result<PhysicalPlanPtr> adopt(const AdmitPlan& admit, const Value& recorded) override;
@@ -89,6 +93,8 @@ class RunRig {
   ~RunRig();
 
   void start(Value params = Value::object({}));
+  // The run with records of another one, for `resume`.
+  void create(std::vector<JournalRecord> records);
   Result<ResumeReport> resume();
   void run() { host.run(); }
   // Drops the process, behind all that it appended.
@@ -116,6 +122,7 @@ class RunRig {
 
  private:
   void make_loop();
+  ValueStore& store() { return spilling ? *spilling : values; }
 };
 
 ScriptedHost::Answer returned(Value value);

@@ -70,12 +70,12 @@ TEST_P(EveryCrashPoint, OfTheRecoveryAndOfItsRecovery) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, EveryCrashPoint, ::testing::Range<std::size_t>(0, 16),
+INSTANTIATE_TEST_SUITE_P(Shapes, EveryCrashPoint, ::testing::Range<std::size_t>(0, 18),
                          [](const auto& info) {
                            return std::string(plan_shapes()[info.param].name);
                          });
 
-TEST(EveryCrashPointOfEveryShape, IsTested) { EXPECT_EQ(plan_shapes().size(), 16u); }
+TEST(EveryCrashPointOfEveryShape, IsTested) { EXPECT_EQ(plan_shapes().size(), 18u); }
 
 }  // namespace
 }  // namespace sluice::testing

@@ -51,7 +51,7 @@ struct Begun {
 
 Begun begin(SimMachine& machine) {
   Begun begun{std::make_unique<Store>(machine), {}};
-  begun.lease = *begun.store->get()->create_run("run", {});
+  begun.lease = *begun.store->get()->create_run("run", {}, {});
   EXPECT_TRUE(begun.store->append(begun.lease, 1));
   return begun;
 }

@@ -126,6 +126,39 @@ class Canaries(unittest.TestCase):
         self.assert_caught("header", "src/plan/a.h", "// What this is for.\nint x;\n")
         self.assert_caught("header", "src/plan/a.h", "#pragma once\nint x;\n")
 
+    def assert_meet(self, expected, one, other, files=("src/plan/a.cpp", "src/host/b.h")):
+        texts = dict(zip(files, (one, other)))
+        found = [(finding.file, finding.rule)
+                 for finding in check_sources.check_one_definition(texts)]
+        self.assertEqual([(sorted(files)[1], "one-definition")] if expected else [], found)
+
+    def test_two_types_of_one_name(self):
+        plain = "namespace sluice {\nstruct Found {\n  int a;\n};\n}  // namespace sluice\n"
+        for other in ("class Found final : public A {};", "enum class Found : int { kA };",
+                      "struct alignas(8) Found {};", "union Found { int a; };",
+                      "template <class T, class U = V<int>>\nstruct Found {};",
+                      "struct [[nodiscard]] Found : A<int>, B {};"):
+            self.assert_meet(True, plain, f"namespace sluice {{\n{other}\n}}\n")
+        inside = "namespace sluice {\nstruct Loop::Impl {\n  int a;\n};\n}\n"
+        self.assert_meet(True, inside, inside)
+        deep = "namespace sluice::cli {\nstruct Found {};\n}\n"
+        self.assert_meet(True, deep, "namespace sluice {\nnamespace cli {\nstruct Found {};\n}\n}\n")
+        self.assert_meet(False, plain, deep)
+        self.assert_meet(True, "struct Found {};\n", 'extern "C" {\nstruct Found {};\n}\n')
+
+    def test_types_that_never_meet(self):
+        plain = "namespace sluice {\nstruct Found {\n  int a;\n};\n}  // namespace sluice\n"
+        for other in ("namespace {\nstruct Found {};\n}", "struct Found;", "struct Found found;",
+                      "struct Outer {\n  struct Found {};\n};", "void f() {\n  struct Found {};\n}",
+                      "template <>\nstruct Found<int> {};", "Found g(struct Found a) {\n}",
+                      'const char* k = "struct Found {}";', "using Found = int;"):
+            self.assert_meet(False, plain, f"namespace sluice {{\n{other}\n}}\n")
+        self.assert_meet(False, plain, plain, ("tests/plan/a.cpp", "tests/host/b.cpp"))
+        self.assert_meet(True, plain, plain, ("tests/plan/a.cpp", "tests/plan/b.cpp"))
+        self.assert_meet(True, plain, plain, ("tests/plan/a.cpp", "tests/contract/b.h"))
+        self.assert_meet(True, plain, plain, ("tests/plan/a.cpp", "src/plan/b.cpp"))
+        self.assert_meet(False, plain, plain.replace("Found", "Lost"))
+
     def test_using_namespace_std(self):
         self.assert_caught("using-namespace-std", "src/plan/a.cpp", "using namespace std;\n")
         self.assert_clean("src/plan/a.cpp", "using namespace std::literals;\n")

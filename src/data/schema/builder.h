@@ -57,6 +57,14 @@ class Builder {
   const Callbacks& callbacks_;
 };
 
+// The words of two keywords that bound how much a value of a kind holds.
+struct SizeWords {
+  std::string_view maximum, minimum;  // the keywords
+  Value::Kind kind;
+  std::string_view one, many;  // "item", "items"
+};
+void build_size_keywords(Builder& builder, const SizeWords& words);
+
 // The groups.
 void build_any_keywords(Builder& builder);  // type, enum, const
 void build_number_keywords(Builder& builder);

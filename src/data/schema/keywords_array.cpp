@@ -11,26 +11,6 @@
 namespace sluice::json_schema {
 namespace {
 
-class SizeKeyword final : public Keyword {
- public:
-  SizeKeyword(std::string pointer, bool maximum, std::uint64_t limit)
-      : Keyword(std::move(pointer)), maximum_(maximum), limit_(limit) {}
-
-  bool check(const Value& value, Evaluation& evaluation) const override {
-    if (!value.is_array()) return true;
-    std::size_t size = value.items().size();
-    if (maximum_ ? size <= limit_ : size >= limit_) return true;
-    return evaluation.refuse(pointer(), [&] {
-      return fmt::format("must have at {} {} item{}, has {}", maximum_ ? "most" : "least", limit_,
-                         limit_ == 1 ? "" : "s", size);
-    });
-  }
-
- private:
-  bool maximum_;
-  std::uint64_t limit_;
-};
-
 class ItemsKeyword final : public Keyword {
  public:
   ItemsKeyword(std::string pointer, std::vector<NodeIndex> prefix, std::optional<NodeIndex> rest)
@@ -140,8 +120,7 @@ class UniqueKeyword final : public Keyword {
 }  // namespace
 
 void build_array_keywords(Builder& builder) {
-  if (auto limit = builder.count("maxItems")) builder.add<SizeKeyword>("maxItems", true, *limit);
-  if (auto limit = builder.count("minItems")) builder.add<SizeKeyword>("minItems", false, *limit);
+  build_size_keywords(builder, {"maxItems", "minItems", Value::Kind::kArray, "item", "items"});
   auto prefix = builder.subschema_list("prefixItems");
   auto rest = builder.subschema("items");
   if (prefix || rest) {

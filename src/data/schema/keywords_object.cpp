@@ -13,26 +13,6 @@ namespace {
 
 using NamedNodes = std::vector<std::pair<std::string, NodeIndex>>;
 
-class SizeKeyword final : public Keyword {
- public:
-  SizeKeyword(std::string pointer, bool maximum, std::uint64_t limit)
-      : Keyword(std::move(pointer)), maximum_(maximum), limit_(limit) {}
-
-  bool check(const Value& value, Evaluation& evaluation) const override {
-    if (!value.is_object()) return true;
-    std::size_t size = value.members().size();
-    if (maximum_ ? size <= limit_ : size >= limit_) return true;
-    return evaluation.refuse(pointer(), [&] {
-      return fmt::format("must have at {} {} propert{}, has {}", maximum_ ? "most" : "least",
-                         limit_, limit_ == 1 ? "y" : "ies", size);
-    });
-  }
-
- private:
-  bool maximum_;
-  std::uint64_t limit_;
-};
-
 class RequiredKeyword final : public Keyword {
  public:
   RequiredKeyword(std::string pointer, std::vector<std::string> names)
@@ -247,12 +227,8 @@ void build_object_keywords(Builder& builder) {
   if (auto names = builder.names("required")) {
     builder.add<RequiredKeyword>("required", std::move(*names));
   }
-  if (auto limit = builder.count("maxProperties")) {
-    builder.add<SizeKeyword>("maxProperties", true, *limit);
-  }
-  if (auto limit = builder.count("minProperties")) {
-    builder.add<SizeKeyword>("minProperties", false, *limit);
-  }
+  build_size_keywords(
+      builder, {"maxProperties", "minProperties", Value::Kind::kObject, "property", "properties"});
   build_properties(builder);
   if (auto node = builder.subschema("propertyNames")) {
     builder.add<PropertyNamesKeyword>("propertyNames", *node);

@@ -1,4 +1,4 @@
-// maxLength, minLength, pattern.
+// pattern, and the bounds of a text's length.
 #include <fmt/format.h>
 
 #include "data/json.h"
@@ -7,29 +7,6 @@
 
 namespace sluice::json_schema {
 namespace {
-
-class LengthKeyword final : public Keyword {
- public:
-  LengthKeyword(std::string pointer, bool maximum, std::uint64_t limit)
-      : Keyword(std::move(pointer)), maximum_(maximum), limit_(limit) {}
-
-  bool check(const Value& value, Evaluation& evaluation) const override {
-    if (!value.is_string()) return true;
-    // A character has one to four bytes: often the bytes alone decide.
-    std::size_t bytes = value.as_string().size();
-    if (maximum_ ? bytes <= limit_ : bytes / 4 >= limit_) return true;
-    std::size_t length = value.size();
-    if (maximum_ ? length <= limit_ : length >= limit_) return true;
-    return evaluation.refuse(pointer(), [&] {
-      return fmt::format("must have at {} {} character{}, has {}", maximum_ ? "most" : "least",
-                         limit_, limit_ == 1 ? "" : "s", length);
-    });
-  }
-
- private:
-  bool maximum_;
-  std::uint64_t limit_;
-};
 
 class PatternKeyword final : public Keyword {
  public:
@@ -50,11 +27,8 @@ class PatternKeyword final : public Keyword {
 }  // namespace
 
 void build_string_keywords(Builder& builder) {
-  if (auto limit = builder.count("maxLength"))
-    builder.add<LengthKeyword>("maxLength", true, *limit);
-  if (auto limit = builder.count("minLength")) {
-    builder.add<LengthKeyword>("minLength", false, *limit);
-  }
+  build_size_keywords(builder,
+                      {"maxLength", "minLength", Value::Kind::kString, "character", "characters"});
   const Value* expression = builder.get("pattern");
   if (expression == nullptr) return;
   if (!expression->is_string()) return builder.invalid("pattern", "pattern must be a string");

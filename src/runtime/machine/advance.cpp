@@ -21,12 +21,12 @@ bool failed_whole(const Relation& relation) {
 
 }  // namespace
 
-PlanIndex::PlanIndex(const PhysicalPlan& plan) : steps(plan.steps.size()) {
+PlanIndex::PlanIndex(PhysicalPlanPtr of) : steps(of->steps.size()), plan(std::move(of)) {
   auto add_once = [](std::vector<std::uint32_t>& list, std::uint32_t step) {
     if (std::find(list.begin(), list.end(), step) == list.end()) list.push_back(step);
   };
-  for (std::uint32_t reader = 0; reader < plan.steps.size(); ++reader) {
-    const PhysicalStep& step = plan.steps[reader];
+  for (std::uint32_t reader = 0; reader < plan->steps.size(); ++reader) {
+    const PhysicalStep& step = plan->steps[reader];
     for (const Edge& edge : step.edges) {
       StepIndex& producer = steps[edge.from];
       if (edge.mode == EdgeMode::kWhole) producer.whole_readers = true;
@@ -40,12 +40,12 @@ PlanIndex::PlanIndex(const PhysicalPlan& plan) : steps(plan.steps.size()) {
     }
     steps[reader].in_order = step.mapped && step.logical.concurrency == 1u;
   }
-  for (const Edge& edge : plan.result_edges) {
+  for (const Edge& edge : plan->result_edges) {
     if (edge.mode == EdgeMode::kWhole) steps[edge.from].whole_readers = true;
   }
-  for (std::uint32_t step = 0; step < plan.steps.size(); ++step) {
+  for (std::uint32_t step = 0; step < plan->steps.size(); ++step) {
     steps[step].emits =
-        plan.steps[step].streams && !plan.steps[step].mapped && !steps[step].slot_consumers.empty();
+        plan->steps[step].streams && !plan->steps[step].mapped && !steps[step].slot_consumers.empty();
   }
 }
 

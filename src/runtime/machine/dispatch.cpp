@@ -129,6 +129,7 @@ void RunMachine::start_task(Frame& frame, Task& task) {
   if (!step.produced_plan) return enter_plan(frame, task, step.plan, nullptr);
   AdmitPlan admit;
   admit.task = task.ref;
+  admit.frame = frame_id(call_ref(task));
   admit.step = &step;
   admit.plan = task.plan;
   admit.args = task.args;

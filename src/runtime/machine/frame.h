@@ -97,7 +97,8 @@ struct PlanIndex {
     bool in_order = false;  // concurrency 1: one task at a time, in item order
   };
   std::vector<StepIndex> steps;
-  explicit PlanIndex(const PhysicalPlan& plan);
+  PhysicalPlanPtr plan;  // no other plan gets its address while this is there
+  explicit PlanIndex(PhysicalPlanPtr of);
 };
 
 struct FrameStep {
@@ -118,9 +119,9 @@ struct FrameStep {
   std::unordered_map<std::uint32_t, std::unique_ptr<Task>> tasks;
 };
 
-// A plan that a step produced, and the task that did.
+// A plan that a step produced, and which of its task's it is.
 struct Admission {
-  TaskRef task;
+  AdmissionRef ref;
   PhysicalPlanPtr plan;
   // What the step itself is of; the task's frame may have gone.
   PhysicalPlanPtr caller;

@@ -50,8 +50,12 @@ Frame& RunMachine::add_frame(PhysicalPlanPtr plan, Value params, const Task* cal
 
 // What follows from the plan alone: the index, the steps, and who reads them.
 void RunMachine::lay_out(Frame& frame) {
-  std::shared_ptr<const PlanIndex>& index = indexes_[frame.plan.get()];
-  if (!index) index = std::make_shared<const PlanIndex>(*frame.plan);
+  std::weak_ptr<const PlanIndex>& known = indexes_[frame.plan.get()];
+  std::shared_ptr<const PlanIndex> index = known.lock();
+  if (!index) {
+    index = std::make_shared<const PlanIndex>(frame.plan);
+    known = index;
+  }
   frame.index = index;
   frame.steps = std::vector<FrameStep>(frame.plan->steps.size());
   for (std::uint32_t step = 0; step < frame.steps.size(); ++step) {
@@ -82,8 +86,8 @@ void RunMachine::enter_plan(Frame& frame, Task& task, PhysicalPlanPtr plan, cons
   child.limits = limits;
   child.admission = frame.admission;
   if (frame.plan->steps[task.ref.step].produced_plan) {
-    child.admission =
-        std::make_shared<const Admission>(task.ref, child.plan, frame.plan, frame.admission);
+    child.admission = std::make_shared<const Admission>(AdmissionRef{task.ref, child.id},
+                                                        child.plan, frame.plan, frame.admission);
   }
   task.child = child.id;
   ++frame.children;
@@ -170,6 +174,7 @@ void RunMachine::kill_frame(Frame& frame) {
   for (FrameStep& step : frame.steps) {
     // In their order: what is told must not hang on how a table lies in memory.
     std::vector<std::uint32_t> items;
+    items.reserve(step.tasks.size());
     for (const auto& [item, task] : step.tasks) items.push_back(item);
     std::sort(items.begin(), items.end());
     for (std::uint32_t item : items) kill_task(frame, *step.tasks.at(item));
@@ -213,11 +218,10 @@ void RunMachine::drop_task(Frame& frame, Task& task) {
 void RunMachine::drop_frame(std::uint64_t id) {
   auto found = frames_.find(id);
   if (found == frames_.end() || id == 0) return;  // the root stays to tell the end
-  PhysicalPlanPtr plan = found->second->plan;
+  const auto index = indexes_.find(found->second->plan.get());
   TaskRef caller = found->second->parent;
   frames_.erase(found);
-  // A produced plan lives in one frame only; its index would dangle.
-  if (plan.use_count() <= 2) indexes_.erase(plan.get());
+  if (index != indexes_.end() && index->second.expired()) indexes_.erase(index);
   Frame* above = find_frame(caller.frame);
   if (!above) return;
   --above->children;

@@ -7,16 +7,9 @@
 
 #include "base/ensure.h"
 #include "base/failpoint.h"
+#include "base/overloaded.h"
 
 namespace sluice {
-
-namespace {
-// Tells std::visit's cases apart.
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
-}  // namespace
 
 RunMachine::RunMachine(PhysicalPlanPtr plan, TraceSink* trace)
     : trace_(trace), root_plan_(std::move(plan)) {}

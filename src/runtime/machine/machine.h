@@ -56,7 +56,7 @@ class RunMachine {
   RunOutcome outcome(RunStatus status) const;
   std::vector<RunState::Doubt> doubts() const;
   std::vector<RunState::Waiting> waits() const;
-  std::set<TaskRef> admissions() const;
+  std::set<AdmissionRef> admissions() const;
   std::string snapshot(std::vector<Value>* resting) const;
   Result<void> restore(std::string_view snapshot, const RunState::FindPlan& admitted);
 
@@ -295,7 +295,8 @@ class RunMachine {
   std::uint64_t seed_ = 0;
   PhysicalPlanPtr root_plan_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Frame>> frames_;
-  std::unordered_map<const PhysicalPlan*, std::shared_ptr<const PlanIndex>> indexes_;
+  // Of plans that have frames; those hold their indexes, and an index its plan.
+  std::unordered_map<const PhysicalPlan*, std::weak_ptr<const PlanIndex>> indexes_;
   std::deque<Work> work_;
   ReadyHeap ready_;
   std::map<std::string, std::pair<std::uint32_t, ReadyHeap>, std::less<>>
@@ -312,7 +313,7 @@ class RunMachine {
   std::uint32_t running_calls_ = 0;
   std::uint32_t slots_used_ = 0;
   std::uint32_t pending_binds_ = 0;
-  std::multiset<TaskRef> pending_admits_;
+  std::set<TaskRef> pending_admits_;
   bool cancelled_ = false;
   bool doubt_told_ = false;  // that nothing but doubt is left
   bool ended_ = false;

@@ -148,14 +148,15 @@ void Relation::load(StateReader& in) {
 
 Result<void> RunMachine::restore(std::string_view snapshot, const RunState::FindPlan& admitted) {
   WireReader whole(snapshot);
-  if (whole.number() != kSnapshotVersion) {
+  const std::uint64_t version = whole.number();
+  if (version > kSnapshotVersion) {
     return fail(ErrorCode::kJournal, "the snapshot of the run's state is of a newer program");
   }
   const std::uint64_t path_count = whole.number();
   WireReader nodes(whole.text());
   std::vector<PathPtr> paths = read_paths(nodes, path_count);
-  StateReader in(whole.text(), std::move(paths));
-  if (!whole.good_end() || nodes.bad()) return damaged();
+  StateReader in(whole.text(), version, std::move(paths));
+  if (version == 0 || !whole.good_end() || nodes.bad()) return damaged();
   run_id_ = in.text();
   seed_ = in.fixed64();
   now_ = in.whole();
@@ -188,11 +189,12 @@ Result<void> RunMachine::read_frame_plan(StateReader& in, const Frame& parent, F
   const Value recorded = in.value();
   if (in.bad()) return damaged();
   const PhysicalStep& step = parent.plan->steps[frame.parent.step];
-  Result<PhysicalPlanPtr> found = admitted(frame.parent, step, recorded);
+  const AdmissionRef admission{frame.parent, frame.id};
+  Result<PhysicalPlanPtr> found = admitted(admission, step, recorded);
   if (!found) return std::unexpected(std::move(found.error()));
   frame.plan = std::move(*found);
   frame.admission =
-      std::make_shared<const Admission>(frame.parent, frame.plan, parent.plan, parent.admission);
+      std::make_shared<const Admission>(admission, frame.plan, parent.plan, parent.admission);
   Task* caller = find_task(frame.parent);
   if (caller && caller->child == frame.id) caller->admitted = frame.plan;
   return {};
@@ -330,12 +332,15 @@ Result<RunMachine::Finished> RunMachine::read_plan_place(StateReader& in,
   std::size_t gone = in.count();
   if (!follow_path(in, place.plan)) return damaged();
   for (; gone > 0; --gone) {
-    const TaskRef task = in.task();
+    AdmissionRef gone_ref{in.task(), 0};
+    if (in.version() > 1) gone_ref.frame = in.fixed64();
     const Value recorded = in.value();
-    if (in.bad() || task.step >= place.plan->steps.size()) return damaged();
-    Result<PhysicalPlanPtr> plan = admitted(task, place.plan->steps[task.step], recorded);
+    const std::uint32_t step = gone_ref.task.step;
+    if (in.bad() || step >= place.plan->steps.size()) return damaged();
+    Result<PhysicalPlanPtr> plan = admitted(gone_ref, place.plan->steps[step], recorded);
     if (!plan) return std::unexpected(std::move(plan.error()));
-    place.admission = std::make_shared<const Admission>(task, *plan, place.plan, place.admission);
+    place.admission =
+        std::make_shared<const Admission>(gone_ref, *plan, place.plan, place.admission);
     place.plan = std::move(*plan);
     if (!follow_path(in, place.plan)) return damaged();
   }

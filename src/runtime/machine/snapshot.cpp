@@ -290,14 +290,14 @@ void RunMachine::write_queues(StateWriter& out) const {
   }
 }
 
-std::set<TaskRef> RunMachine::admissions() const {
-  std::set<TaskRef> tasks;
+std::set<AdmissionRef> RunMachine::admissions() const {
+  std::set<AdmissionRef> found;
   auto add = [&](const Admission* admission) {
-    for (; admission != nullptr; admission = admission->above.get()) tasks.insert(admission->task);
+    for (; admission != nullptr; admission = admission->above.get()) found.insert(admission->ref);
   };
   for (const auto& [id, frame] : frames_) add(frame->admission.get());
   for (const Finished& finished : finished_) add(finished.admission.get());
-  return tasks;
+  return found;
 }
 
 // Where a finished call's plan is found again: below the root's, or below one that was admitted.
@@ -331,7 +331,8 @@ void RunMachine::write_plan_place(StateWriter& out, const PhysicalPlan* plan,
   out.number(places.size() - 1);
   for (auto place = places.rbegin(); place != places.rend(); ++place) {
     if (place->gone != nullptr) {
-      out.task(place->gone->task);
+      out.task(place->gone->ref.task);
+      out.fixed64(place->gone->ref.frame);
       out.value(encode_physical(*place->top));
     }
     const PlanPaths paths = plan_paths(*place->top);

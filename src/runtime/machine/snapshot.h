@@ -15,8 +15,8 @@
 namespace sluice {
 
 // Bodies of other versions are refused; a change to what is written needs a new number here, and
-// the reading of the old one.
-inline constexpr std::uint64_t kSnapshotVersion = 1;
+// the reading of the old one. 2: a produced plan is named by the frame that it runs in, too.
+inline constexpr std::uint64_t kSnapshotVersion = 2;
 
 class StateWriter : public WireWriter {
  public:
@@ -32,8 +32,9 @@ class StateWriter : public WireWriter {
 
 class StateReader : public WireReader {
  public:
-  StateReader(std::string_view body, std::vector<PathPtr> paths)
-      : WireReader(body), paths_(std::move(paths)) {}
+  StateReader(std::string_view body, std::uint64_t version, std::vector<PathPtr> paths)
+      : WireReader(body), version_(version), paths_(std::move(paths)) {}
+  std::uint64_t version() const { return version_; }
   PathPtr path();
   std::unique_ptr<Error> some_error();
   // An enumerator from 0 to `last`.
@@ -45,6 +46,7 @@ class StateReader : public WireReader {
   }
 
  private:
+  std::uint64_t version_;
   std::vector<PathPtr> paths_;  // [0] is null
 };
 
