@@ -74,6 +74,11 @@ if(TARGET test_sim)
   set_tests_properties(sim PROPERTIES TIMEOUT 1500)
 endif()
 
+# With 12,000 cases of the attention op and 200 greedy texts.
+if(TARGET test_engine)
+  set_tests_properties(engine PROPERTIES TIMEOUT 3600)
+endif()
+
 # ggml's own cases of the attention op, against our kernel.
 if(SLUICE_WITH_ENGINE)
   set(ggml_cases ${SLUICE_THIRD_PARTY_${llama}}/share/ggml_tests/test-backend-ops.cpp)

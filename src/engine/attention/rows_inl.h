@@ -36,7 +36,8 @@ struct CellRun {
   // Asks for a head's rows of the cells that come kCellsAhead behind these.
   void fetch_ahead(const std::byte* base, std::size_t stride, std::size_t bytes) const {
     if (left < kCellsAhead + count) return;
-    for (std::size_t i = 0; i < count; ++i) fetch(row(base, stride, kCellsAhead + i), bytes);
+    const std::uint32_t* next = cells + kCellsAhead;
+    for (std::size_t i = 0; i < count; ++i) fetch(base + next[i] * stride, bytes);
   }
 };
 

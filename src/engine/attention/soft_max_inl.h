@@ -40,7 +40,9 @@ HWY_INLINE float weigh_row(float* HWY_RESTRICT scores, std::size_t count, float&
   }
   top = hn::MaxOfLanes(kFloats, top);
   const Vec base = zero_if_nothing(top);
-  const float keep = hn::GetLane(power_of_e(hn::Sub(hn::Set(kFloats, greatest), base)));
+  const float peak = hn::GetLane(top);
+  const float keep =
+      peak == greatest ? 1 : hn::GetLane(power_of_e(hn::Sub(hn::Set(kFloats, greatest), base)));
   Vec sum = hn::Zero(kFloats);
   for (std::size_t i = 0; i < count; i += kLanes) {
     const Vec weight = power_of_e(hn::Sub(hn::Load(kFloats, scores + i), base));
@@ -48,7 +50,7 @@ HWY_INLINE float weigh_row(float* HWY_RESTRICT scores, std::size_t count, float&
     sum = hn::Add(sum, weight);
   }
   total = total * keep + hn::GetLane(hn::SumOfLanes(kFloats, sum));
-  greatest = hn::GetLane(top);
+  greatest = peak;
   return keep;
 }
 
