@@ -59,9 +59,12 @@ std::optional<std::string> known_key(const WorldParts& old, const SentCall& call
 // Whether what stands for a call may have been taken back: nobody need take it over.
 bool may_be_undone(const WorldParts& old, const auto& call) {
   for (const WorldParts* run = &old; run != nullptr; run = run->forked_from) {
-    for (const SentCall& before : run->sent) {
-      if (same(before, call) && undone(*run, before.call)) return true;
-    }
+    const auto undone_here = [&](const auto& before) {
+      return same(before, call) && undone(*run, before.call);
+    };
+    // Also what the run took over itself, and never sent.
+    if (std::ranges::any_of(run->sent, undone_here)) return true;
+    if (std::ranges::any_of(run->returned, undone_here)) return true;
   }
   return false;
 }
