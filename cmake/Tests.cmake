@@ -84,7 +84,8 @@ if(SLUICE_WITH_ENGINE)
   set(ggml_cases ${SLUICE_THIRD_PARTY_${llama}}/share/ggml_tests/test-backend-ops.cpp)
   add_executable(ggml_op_cases ${ggml_cases} tests/engine/attention/ggml_ops/main.cpp)
   set_source_files_properties(${ggml_cases} PROPERTIES
-    COMPILE_OPTIONS -w COMPILE_DEFINITIONS main=ggml_op_cases_main)
+    COMPILE_OPTIONS "-w;-fno-sanitize=undefined"  # ggml's code, as it is
+    COMPILE_DEFINITIONS main=ggml_op_cases_main)
   target_link_libraries(ggml_op_cases PRIVATE sluice_engine)
   sluice_add_test(ggml_op_cases ggml_op_cases)
   set_tests_properties(ggml_op_cases PROPERTIES TIMEOUT 3600)  # all of them take 20 minutes
