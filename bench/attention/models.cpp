@@ -121,13 +121,17 @@ void fill_tensor(ggml_tensor* tensor, void* random) {
 
 std::string q8_0_file(const std::string& file) {
   if (is_q8_0(file)) return file;
-  std::string wanted = file;
-  if (const auto at = wanted.rfind(".Q4_1."); at != std::string::npos) {
-    wanted.replace(at, 6, ".Q8_0.");
+  const std::filesystem::path given = file;
+  const std::filesystem::path folder = given.parent_path() / "bench";
+  std::string name = given.filename().string();
+  if (const auto at = name.rfind(".Q4_1."); at != std::string::npos) {
+    name.replace(at, 6, ".Q8_0.");
   } else {
-    wanted += ".Q8_0.gguf";
+    name += ".Q8_0.gguf";
   }
+  const std::string wanted = (folder / name).string();
   if (!std::filesystem::exists(wanted)) {
+    std::filesystem::create_directories(folder);
     progress(fmt::format("writing {} (once; Q8_0 weights made from {})", wanted, file));
     const std::string unfinished = fmt::format("{}.{}", wanted, getpid());
     quantize(file, unfinished);

@@ -423,17 +423,19 @@ class World final : public TraceSink {
       if (!needed || edge.use == EdgeUse::kItems) continue;
       std::pair<std::uint64_t, std::uint32_t> producer{request.task.frame, edge.from};
       if (ended_whole_.contains(producer)) continue;
+      auto closed = known_.find(producer);
       if (edge.mode == EdgeMode::kSlot) {
+        // A list that failed before its items were known has no such slot: it failed for all.
+        if (closed != known_.end() && request.task.item >= closed->second) continue;
         TaskRef slot{request.task.frame, edge.from, request.task.item};
         if (!ended_tasks_.contains(slot)) violate("evaluated before its slot", request.task);
         continue;
       }
-      auto known = known_.find(producer);
-      if (known == known_.end()) {
+      if (closed == known_.end()) {
         violate("evaluated before its input was known", request.task);
         continue;
       }
-      for (std::uint32_t item = 0; item < known->second; ++item) {
+      for (std::uint32_t item = 0; item < closed->second; ++item) {
         if (!ended_tasks_.contains({request.task.frame, edge.from, item})) {
           violate("evaluated before all of its input ended", request.task);
           break;

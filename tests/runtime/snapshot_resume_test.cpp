@@ -74,25 +74,27 @@ TEST(SnapshotResume, AnUndoCallThatIsUnderWayIsNotForgotten) {
   }
 }
 
+// Its parameter is a plan, which runs below a sub-plan.
+constexpr const char* kPlanBelowSubPlan =
+    "sluice: 1\n"
+    "params: {p: {type: object}}\n"
+    "plans:\n"
+    "  sub:\n"
+    "    sluice: 1\n"
+    "    params: {p: {type: object}}\n"
+    "    steps:\n"
+    "      ran: {plan: \"{{ params.p }}\", with: {}, limits: {operators: [wait], steps: 9, "
+    "tasks: 9}}\n"
+    "    result: \"{{ steps.ran.output }}\"\n"
+    "steps:\n"
+    "  s: {plan: sub, with: {p: \"{{ params.p }}\"}}\n"
+    "result: \"{{ steps.s.output }}\"\n";
+
 Value produced(const char* text) { return *parse_json(text); }
 
 // In a sub-plan and in a plan that was itself produced.
 TEST(SnapshotResume, APlanThatWasProducedBelowASubPlanIsFound) {
-  const std::string text =
-      "sluice: 1\n"
-      "params: {p: {type: object}}\n"
-      "plans:\n"
-      "  sub:\n"
-      "    sluice: 1\n"
-      "    params: {p: {type: object}}\n"
-      "    steps:\n"
-      "      ran: {plan: \"{{ params.p }}\", with: {}, limits: {operators: [wait], steps: 9, "
-      "tasks: 9}}\n"
-      "    result: \"{{ steps.ran.output }}\"\n"
-      "steps:\n"
-      "  s: {plan: sub, with: {p: \"{{ params.p }}\"}}\n"
-      "result: \"{{ steps.s.output }}\"\n";
-  RunRig rig(plan_of(text));
+  RunRig rig(plan_of(kPlanBelowSubPlan));
   rig.compact_after = 1;
   rig.start(Value::object({{"p", produced(R"({"sluice": 1,
       "steps": {"hold": {"wait": {"signal": "go"}}}, "result": "{{ steps.hold.output }}"})")}}));
@@ -109,22 +111,10 @@ TEST(SnapshotResume, APlanThatWasProducedBelowASubPlanIsFound) {
 
 // The plan is being looked at when the run is cancelled; then the task that wanted it is gone.
 TEST(SnapshotResume, APlanThatNobodyWantsAnyMoreHoldsUpNothing) {
-  const std::string text =
-      "sluice: 1\n"
-      "params: {p: {type: object}}\n"
-      "plans:\n"
-      "  sub:\n"
-      "    sluice: 1\n"
-      "    params: {p: {type: object}}\n"
-      "    steps:\n"
-      "      ran: {plan: \"{{ params.p }}\", with: {}, limits: {operators: [wait], steps: 9, "
-      "tasks: 9}}\n"
-      "steps:\n"
-      "  s: {plan: sub, with: {p: \"{{ params.p }}\"}}\n";
   for (int before = 0; before < 8; ++before) {
     for (int after = 0; after < 8; ++after) {
       SCOPED_TRACE(fmt::format("{} {}", before, after));
-      RunRig rig(plan_of(text));
+      RunRig rig(plan_of(kPlanBelowSubPlan));
       rig.compact_after = 1;
       rig.host.admit_takes_ns = [] { return kNsPerSecond; };
       rig.start(Value::object({{"p", produced(R"({"sluice": 1,

@@ -1,9 +1,5 @@
 #include "engine/attention/kernel.h"
 
-#include <algorithm>
-#include <cmath>
-#include <cstring>
-
 #include "engine/attention/scratch.h"
 
 #undef HWY_TARGET_INCLUDE

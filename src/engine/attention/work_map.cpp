@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <compare>
 #include <numeric>
 #include <span>
 #include <tuple>
@@ -116,7 +116,7 @@ class Mapper {
     block.first_item = static_cast<std::uint32_t>(map_.items.size());
     pending_.assign(slots, {});
     for (std::uint32_t tile = 0; tile < tiles_; ++tile) add_tile(block, tile);
-    for (std::uint32_t slot = 0; slot < slots; ++slot) flush(block, slot);
+    for (std::uint32_t slot = 0; slot < slots; ++slot) flush(slot);
     block.last_item = static_cast<std::uint32_t>(map_.items.size());
     map_.blocks.push_back(block);
   }
@@ -176,12 +176,12 @@ class Mapper {
     for (std::uint32_t i = 0; i < tile_count(tile); ++i) {
       if (mask && mask[i] == kClosed) continue;
       pending.cells.push_back(first + i);
-      if (pending.cells.size() == kTileCells) flush(block, slot);
+      if (pending.cells.size() == kTileCells) flush(slot);
       pending.values = pending.values || sight.values != 0;
     }
   }
 
-  void flush(const QueryBlock&, std::uint32_t slot) {
+  void flush(std::uint32_t slot) {
     Pending& pending = pending_[slot];
     if (pending.cells.empty()) return;
     auto count = static_cast<std::uint32_t>(pending.cells.size());
