@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kMaxJoinDepth = 4;
 
-Error at(Error error, SourcePos pos) {
+Error at(const Error& error, SourcePos pos) {
   return error.pos().known() || !pos.known() ? error : error.with_pos(pos);
 }
 

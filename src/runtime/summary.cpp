@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -14,62 +15,87 @@
 namespace sluice {
 
 namespace {
-constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kFormat = 2;  // 1: without the plans' hashes
 }
 
-// Steps are told apart by their physical step: all frames of one sub-plan fold into the same rows.
+// Steps are told apart by the meaning of their plan and their place in it: all frames of one
+// sub-plan, and all produced plans that are equal, fold into the same rows.
 struct SummaryFold::Impl {
   RunSummary summary;
-  std::unordered_map<const PhysicalStep*, std::size_t> rows;
   // Per frame and step: how many items it has told of so far, to add up what is known.
   std::map<std::pair<std::uint64_t, std::uint32_t>, std::uint64_t> told_items;
 
-  // Rows stand in plan order, those of a sub-plan behind the plans seen before. A plan is known by
-  // where its steps lie; in a restored summary by its number alone, until its steps come again.
+  // Rows stand in plan order, those of a sub-plan behind the plans seen before. In a summary of
+  // format 1 a plan is known by its number alone, until its steps come again.
   using RowOrder = std::pair<std::uint32_t, std::uint32_t>;  // plan of first sight, step
   std::vector<RowOrder> orders;                              // of summary.steps
-  std::unordered_map<const PhysicalStep*, std::uint32_t> plans;
+  static constexpr std::size_t kNoRow = SIZE_MAX;
+  struct KnownPlan {
+    std::uint32_t number = 0;
+    std::vector<std::size_t> rows;  // by step; kNoRow before its first event
+
+    std::size_t row(std::uint32_t index) const {
+      return index < rows.size() ? rows[index] : kNoRow;
+    }
+    void set_row(std::uint32_t index, std::size_t at) {
+      if (index >= rows.size()) rows.resize(index + 1, kNoRow);
+      rows[index] = at;
+    }
+  };
+  std::map<Hash256, KnownPlan> plans;
   std::uint32_t next_plan = 0;
-  std::vector<bool> orphans;  // of summary.steps: restored, and not seen since
+  std::vector<bool> orphans;  // of summary.steps: restored from format 1, and not seen since
   std::size_t orphan_count = 0;
 
   StepSummary& row(const TraceEvent& event) {
-    auto found = rows.find(event.step);
-    if (found != rows.end()) return summary.steps[found->second];
-    if (StepSummary* orphan = find_orphan(event)) return *orphan;
-    const PhysicalStep* first = event.step - event.call.task.step;
-    auto plan = plans.find(first);
-    if (plan == plans.end()) plan = plans.emplace(first, next_plan++).first;
-    RowOrder order{plan->second, event.call.task.step};
-    auto place = std::upper_bound(orders.begin(), orders.end(), order) - orders.begin();
+    const std::uint32_t index = event.call.task.step;
+    auto plan = plans.find(event.plan->plan_hash);
+    if (plan != plans.end()) {
+      const std::size_t known = plan->second.row(index);
+      if (known != kNoRow) return summary.steps[known];
+    }
+    const std::optional<std::size_t> orphan = find_orphan(event, plan);
+    if (plan == plans.end()) {
+      const std::uint32_t number = orphan ? orders[*orphan].first : next_plan++;
+      plan = plans.emplace(event.plan->plan_hash, KnownPlan{number, {}}).first;
+    }
+    if (orphan) {
+      orphans[*orphan] = false;
+      --orphan_count;
+      plan->second.set_row(index, *orphan);
+      return summary.steps[*orphan];
+    }
+    return add_row(event, plan->second);
+  }
+
+  StepSummary& add_row(const TraceEvent& event, KnownPlan& plan) {
+    const RowOrder order{plan.number, event.call.task.step};
+    const auto place = std::upper_bound(orders.begin(), orders.end(), order) - orders.begin();
+    const auto row = static_cast<std::size_t>(place);
+    if (row != orders.size()) {
+      for (auto& [hash, known] : plans) {
+        for (std::size_t& at : known.rows) at += at != kNoRow && at >= row ? 1 : 0;
+      }
+    }
+    plan.set_row(order.second, row);
+    orders.insert(orders.begin() + place, order);
+    orphans.insert(orphans.begin() + place, false);
     StepSummary step;
     step.id = event.step->logical_ids.front();
     step.operator_name = std::string(operator_name(event.step->logical.op));
-    if (place != static_cast<std::ptrdiff_t>(orders.size())) {
-      for (auto& [known, at] : rows) at += at >= static_cast<std::size_t>(place) ? 1 : 0;
-    }
-    rows.emplace(event.step, static_cast<std::size_t>(place));
-    orders.insert(orders.begin() + place, order);
-    orphans.insert(orphans.begin() + place, false);
     return *summary.steps.insert(summary.steps.begin() + place, std::move(step));
   }
 
   // The restored row of this step: of its plan, where one is known, else the first that fits.
-  StepSummary* find_orphan(const TraceEvent& event) {
-    if (orphan_count == 0) return nullptr;  // the usual case; a search per step would be quadratic
-    const PhysicalStep* first = event.step - event.call.task.step;
-    auto plan = plans.find(first);
+  std::optional<std::size_t> find_orphan(const TraceEvent& event,
+                                         std::map<Hash256, KnownPlan>::const_iterator plan) const {
+    if (orphan_count == 0) return std::nullopt;  // a search per step would be quadratic
     for (std::size_t i = 0; i < orphans.size(); ++i) {
       if (!orphans[i] || orders[i].second != event.call.task.step) continue;
-      if (plan != plans.end() && plan->second != orders[i].first) continue;
-      if (summary.steps[i].id != event.step->logical_ids.front()) continue;
-      orphans[i] = false;
-      --orphan_count;
-      if (plan == plans.end()) plans.emplace(first, orders[i].first);
-      rows.emplace(event.step, i);
-      return &summary.steps[i];
+      if (plan != plans.end() && plan->second.number != orders[i].first) continue;
+      if (summary.steps[i].id == event.step->logical_ids.front()) return i;
     }
-    return nullptr;
+    return std::nullopt;
   }
 
   // Adds what is new; only frames that will hear more are remembered.
@@ -231,6 +257,11 @@ std::string SummaryFold::save() const {
     out.number(impl.orders[i].second);
     put_step(out, impl.summary.steps[i]);
   }
+  out.number(impl.plans.size());
+  for (const auto& [hash, plan] : impl.plans) {
+    out.text({reinterpret_cast<const char*>(hash.bytes.data()), hash.bytes.size()});
+    out.number(plan.number);
+  }
   out.usage(impl.summary.usage);
   out.whole(impl.summary.start_ns);
   out.whole(impl.summary.end_ns);
@@ -252,19 +283,43 @@ std::string SummaryFold::save() const {
   return out.take();
 }
 
+// Format 1 has none.
+void SummaryFold::take_plans(WireReader& in, std::uint8_t format, Impl& into) {
+  std::map<std::uint32_t, Impl::KnownPlan*> by_number;
+  for (std::size_t left = format > 1 ? in.count() : 0; left > 0 && !in.bad(); --left) {
+    const std::string_view bytes = in.text();
+    Hash256 hash;
+    if (bytes.size() != hash.bytes.size()) return in.spoil();
+    std::ranges::copy(bytes, hash.bytes.begin());
+    Impl::KnownPlan& plan = into.plans[hash];
+    plan.number = in.number32();
+    by_number[plan.number] = &plan;
+  }
+  constexpr std::uint32_t kMostSteps = 1 << 20;  // no plan is larger
+  for (std::size_t row = 0; row < into.orders.size(); ++row) {
+    const auto [number, step] = into.orders[row];
+    if (step >= kMostSteps) return in.spoil();
+    // A row that came from format 1, and whose step has not been seen since, has no plan.
+    auto plan = by_number.find(number);
+    into.orphans.push_back(plan == by_number.end());
+    into.orphan_count += plan == by_number.end() ? 1 : 0;
+    if (plan != by_number.end()) plan->second->set_row(step, row);
+  }
+}
+
 // Bytes that no version wrote leave an empty summary: it is for people, nothing depends on it.
 void SummaryFold::restored(std::string_view folded) {
   auto restored = std::make_unique<Impl>();
   WireReader in(folded);
-  if (in.byte() != kFormat) return;
+  const std::uint8_t format = in.byte();
+  if (format == 0 || format > kFormat) return;
   restored->next_plan = in.number32();
   for (std::size_t left = in.count(); left > 0 && !in.bad(); --left) {
     const std::uint32_t plan = in.number32();
     restored->orders.emplace_back(plan, in.number32());
     restored->summary.steps.push_back(take_step(in));
-    restored->orphans.push_back(true);
-    ++restored->orphan_count;
   }
+  take_plans(in, format, *restored);
   restored->summary.usage = in.usage();
   restored->summary.start_ns = in.whole();
   restored->summary.end_ns = in.whole();

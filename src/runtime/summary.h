@@ -14,6 +14,8 @@
 
 namespace sluice {
 
+class WireReader;
+
 struct StepSummary {
   std::string id;  // "sub/ask" for a step of a sub-plan
   std::string operator_name;
@@ -48,6 +50,7 @@ class SummaryFold final : public TraceSink {
 
  private:
   struct Impl;
+  static void take_plans(WireReader& in, std::uint8_t format, Impl& into);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -42,8 +42,11 @@ std::string_view trace_kind_name(TraceKind kind);
 struct TraceEvent {
   SteadyNs at = 0;
   TraceKind kind = TraceKind::kRunStarted;
-  CallRef call;                        // call.task for task events
-  const PhysicalStep* step = nullptr;  // null for run events
+  CallRef call;  // call.task for task events
+  // Null for run events. Valid during the call of the sink: where a produced plan lay, another may
+  // lie later, so nothing is told apart by these addresses.
+  const PhysicalStep* step = nullptr;
+  const PhysicalPlan* plan = nullptr;  // whose step it is
   std::uint64_t count = 0;
   bool closed = false;
   bool cached = false;
@@ -52,6 +55,11 @@ struct TraceEvent {
   const Value* value = nullptr;         // kTaskDone: output; kRunEnded: result; likewise
   const RunOutcome* outcome = nullptr;  // kRunEnded
   const WaitBegan* wait = nullptr;      // kWaiting
+
+  void set_step(const PhysicalPlan& of, std::uint32_t index) {
+    plan = &of;
+    step = &of.steps[index];
+  }
 };
 
 class TraceSink {

@@ -7,7 +7,11 @@
 
 namespace sluice {
 
-enum class KvType : std::uint8_t { kF16, kQ8_0 };  // Q8_0: blocks of 32, an F16 scale before each
+// Q8_0: blocks of 32, an F16 scale before each.
+enum class KvType : std::uint8_t {
+  kF16,
+  kQ8_0,  // NOLINT(readability-identifier-naming): ggml's name
+};
 
 // What the work map depends on beside the mask.
 struct AttentionShape {

@@ -3,6 +3,7 @@
 #ifdef __linux__
 #include <sys/mman.h>
 
+#include <cstddef>
 #include <cstdint>
 #endif
 
@@ -16,7 +17,7 @@ void prefer_huge_pages(void* memory, std::size_t bytes) {
   const std::uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage;
   const std::uintptr_t last = (begin + bytes) / kHugePage * kHugePage;
   if (first >= last) return;
-  void* at = reinterpret_cast<void*>(first);
+  void* at = static_cast<std::byte*>(memory) + (first - begin);
   if (madvise(at, last - first, MADV_HUGEPAGE) != 0) return;
   madvise(at, last - first, kCollapse);  // else the system does it in its own time
 }

@@ -92,8 +92,8 @@ HWY_NOINLINE void run_tile(const PieceRun& run, const PanelLayout& layout, const
   const std::uint32_t key_size = call.shape.key_size;
   const std::uint32_t value_size = call.shape.value_size;
   Scratch& scratch = run.scratch;
-  float* keys = scratch.keys.at_least(kTileCells * key_size);
-  float* values = scratch.values.at_least(kTileCells * value_size);
+  float* keys = scratch.keys.at_least(std::size_t{kTileCells} * key_size);
+  float* values = scratch.values.at_least(std::size_t{kTileCells} * value_size);
   float* scores = scratch.scores.at_least(kTileCells * kPanelRows);
   const UnpackedTile tile{keys, values,
                           (item.count + kBlockHeight - 1) / kBlockHeight * kBlockHeight};

@@ -95,7 +95,8 @@ class Mapper {
     for (std::uint32_t query = 0; query < queries; ++query) {
       for (std::uint32_t tile = 0; tile < tiles_; ++tile) {
         Sight& sight = sights_[static_cast<std::size_t>(query) * tiles_ + tile];
-        sight = mask_.data ? look(mask_.row(stream, query) + tile * kTileCells, tile_count(tile))
+        sight = mask_.data ? look(mask_.row(stream, query) + std::size_t{tile} * kTileCells,
+                                  tile_count(tile))
                            : Sight{.open = static_cast<std::uint8_t>(tile_count(tile))};
       }
     }

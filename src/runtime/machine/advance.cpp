@@ -44,8 +44,8 @@ PlanIndex::PlanIndex(PhysicalPlanPtr of) : steps(of->steps.size()), plan(std::mo
     if (edge.mode == EdgeMode::kWhole) steps[edge.from].whole_readers = true;
   }
   for (std::uint32_t step = 0; step < plan->steps.size(); ++step) {
-    steps[step].emits =
-        plan->steps[step].streams && !plan->steps[step].mapped && !steps[step].slot_consumers.empty();
+    steps[step].emits = plan->steps[step].streams && !plan->steps[step].mapped &&
+                        !steps[step].slot_consumers.empty();
   }
 }
 

@@ -142,7 +142,7 @@ bool RunMachine::schedule_retry(Frame& frame, Task& task, const Error& error) {
     event.at = now_;
     event.kind = TraceKind::kRetryScheduled;
     event.call = call_ref(task);
-    event.step = &frame.plan->steps[task.ref.step];
+    event.set_step(*frame.plan, task.ref.step);
     event.count = static_cast<std::uint64_t>(std::llround(delay_ms));
     event.error = &error;
     trace_->on_trace(event);

@@ -11,8 +11,8 @@ void RunMachine::call_in_doubt(Frame& frame, Task& task, const CallEnded& ended,
   if (doubts_.contains(ended.call)) return;
   charge(frame, ended.call.task.step, ended.usage, 0);
   trace_call(TraceKind::kCallEnded, frame, ended.call, ended.usage, &error, false);
-  OpenDoubt doubt{call_name(task, ended.call.call), error,
-                  &frame.plan->steps[ended.call.task.step]};
+  OpenDoubt doubt{call_name(task, ended.call.call), error, &frame.plan->steps[ended.call.task.step],
+                  frame.plan};
   trace_doubt(TraceKind::kTaskInDoubt, ended.call, doubt, &error, Usage{});
   doubts_.emplace(ended.call, std::move(doubt));
   doubt_told_ = false;
@@ -72,6 +72,7 @@ void RunMachine::trace_doubt(TraceKind kind, const CallRef& call, const OpenDoub
   event.kind = kind;
   event.call = call;
   event.step = doubt.step;
+  event.plan = doubt.plan.get();
   event.usage = usage;
   event.error = error;
   trace_->on_trace(event);

@@ -28,7 +28,7 @@ void RunMachine::grow(Frame& frame, std::uint32_t step, std::uint32_t known, boo
       event.at = now_;
       event.kind = TraceKind::kItemsKnown;
       event.call.task = {frame.id, step, 0};
-      event.step = &frame.plan->steps[step];
+      event.set_step(*frame.plan, step);
       event.count = relation.known;
       event.closed = relation.closed;
       trace_->on_trace(event);
@@ -218,7 +218,7 @@ void RunMachine::trace_task(TraceKind kind, const Frame& frame, const TaskRef& t
   event.at = now_;
   event.kind = kind;
   event.call.task = task;
-  event.step = &frame.plan->steps[task.step];
+  event.set_step(*frame.plan, task.step);
   event.value = value;
   event.error = error;
   trace_->on_trace(event);
@@ -231,7 +231,7 @@ void RunMachine::trace_call(TraceKind kind, const Frame& frame, const CallRef& c
   event.at = now_;
   event.kind = kind;
   event.call = call;
-  event.step = &frame.plan->steps[call.task.step];
+  event.set_step(*frame.plan, call.task.step);
   event.usage = usage;
   event.error = error;
   event.cached = cached;

@@ -108,7 +108,7 @@ void RunMachine::on_plan_admitted(const PlanAdmitted& admitted) {
     event.at = now_;
     event.kind = TraceKind::kPlanAdmitted;
     event.call = call_ref(*task);
-    event.step = &frame->plan->steps[admitted.task.step];
+    event.set_step(*frame->plan, admitted.task.step);
     event.count = admitted.plan->steps.size();
     trace_->on_trace(event);
   }

@@ -132,15 +132,17 @@ bool RunMachine::has_spilled(const TaskRef& task, const StepInput& input) const 
 }
 
 // A call that is undone may be of a frame that has gone.
-const PhysicalStep* RunMachine::find_step(const TaskRef& task) const {
-  if (auto found = frames_.find(task.frame); found != frames_.end()) {
-    const std::vector<PhysicalStep>& steps = found->second->plan->steps;
-    return task.step < steps.size() ? &steps[task.step] : nullptr;
-  }
+PhysicalPlanPtr RunMachine::find_plan(const TaskRef& task) const {
+  if (auto found = frames_.find(task.frame); found != frames_.end()) return found->second->plan;
   for (auto finished = finished_.rbegin(); finished != finished_.rend(); ++finished) {
-    if (finished->call.task == task) return finished->step;
+    if (finished->call.task == task) return finished->plan;
   }
   return nullptr;
+}
+
+const PhysicalStep* RunMachine::find_step(const TaskRef& task) const {
+  const PhysicalPlanPtr plan = find_plan(task);
+  return plan && task.step < plan->steps.size() ? &plan->steps[task.step] : nullptr;
 }
 
 std::string RunMachine::task_id(const TaskRef& task) const {

@@ -138,7 +138,7 @@ void RunMachine::on_item(const ItemEmitted& emitted) {
     event.at = now_;
     event.kind = TraceKind::kItemEmitted;
     event.call = emitted.call;
-    event.step = &frame->plan->steps[step];
+    event.set_step(*frame->plan, step);
     event.value = &emitted.item;
     event.count = relation.known;
     trace_->on_trace(event);

@@ -49,6 +49,7 @@ class RunMachine {
   bool has_spilled(const TaskRef& task, const StepInput& input) const;
   const PhysicalStep& step(const TaskRef& task) const { return *find_step(task); }
   const PhysicalStep* find_step(const TaskRef& task) const;
+  PhysicalPlanPtr find_plan(const TaskRef& task) const;
   const PhysicalPlan& plan(std::uint64_t frame) const { return *frames_.at(frame)->plan; }
   std::string task_id(const TaskRef& task) const;
   // False for a frame that has gone: its binds are dropped.
@@ -162,6 +163,7 @@ class RunMachine {
     std::string task_id;
     Error error;
     const PhysicalStep* step = nullptr;
+    PhysicalPlanPtr plan;  // whose step it is
   };
   void call_in_doubt(Frame& frame, Task& task, const CallEnded& ended, const Error& error);
   void end_doubt(const CallRef& call, const Error* error, const Usage& usage);

@@ -384,7 +384,8 @@ void RunMachine::read_doubts(StateReader& in) {
     Error error = in.error();
     const PhysicalStep* step = find_step(call.task);
     if (!step) return in.spoil();
-    doubts_.insert_or_assign(call, OpenDoubt{std::move(task_id), std::move(error), step});
+    doubts_.insert_or_assign(
+        call, OpenDoubt{std::move(task_id), std::move(error), step, find_plan(call.task)});
   }
 }
 

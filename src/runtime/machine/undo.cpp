@@ -88,7 +88,7 @@ void RunMachine::undo_call_ended(const CallEnded& ended) {
     if (doubted) return;
     const Finished& last = finished_.back();
     trace_undo(TraceKind::kCallEnded, ended.call, ended.usage, &failed->error);
-    OpenDoubt doubt{last.task_id, failed->error, last.step};
+    OpenDoubt doubt{last.task_id, failed->error, last.step, last.plan};
     trace_doubt(TraceKind::kTaskInDoubt, ended.call, doubt, &failed->error, Usage{});
     doubts_.emplace(ended.call, std::move(doubt));
     doubt_told_ = false;
@@ -139,6 +139,7 @@ void RunMachine::trace_undo(TraceKind kind, const CallRef& call, const Usage& us
   event.kind = kind;
   event.call = call;
   event.step = finished_.back().step;
+  event.plan = finished_.back().plan.get();
   event.usage = usage;
   event.error = error;
   trace_->on_trace(event);

@@ -49,7 +49,7 @@ void RunMachine::on_wait_began(const WaitBegan& began) {
     event.at = now_;
     event.kind = TraceKind::kWaiting;
     event.call = began.call;
-    event.step = &frame->plan->steps[task->ref.step];
+    event.set_step(*frame->plan, task->ref.step);
     event.wait = &wait.wait;
     trace_->on_trace(event);
   }
@@ -122,7 +122,7 @@ bool RunMachine::signal_fits(Frame& frame, Task& task, const SignalReceived& sig
     event.at = now_;
     event.kind = TraceKind::kSignal;
     event.call = call_ref(task);
-    event.step = &step;
+    event.set_step(*frame.plan, task.ref.step);
     event.count = signal.message;
     event.value = &signal.value;
     event.error = misfit ? &*misfit : nullptr;
