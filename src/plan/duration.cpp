@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "plan/names.h"
 
 namespace sluice {
 namespace {
@@ -35,7 +36,7 @@ Result<std::int64_t> parse_duration_ms(std::string_view text) {
   return fail(
       ErrorCode::kValueInvalid,
       fmt::format("a duration is a whole number with ms, s, m or h, like 500ms or 30s, not {}",
-                  text.empty() ? "nothing" : text.substr(0, 40)));
+                  text.empty() ? "nothing" : shown(text)));
 }
 
 std::string format_duration_ms(std::int64_t ms) {

@@ -63,7 +63,7 @@ Result<TaskId> TaskId::parse(std::string_view text) {
     if (!part) {
       return fail(ErrorCode::kValueInvalid,
                   fmt::format("a task is named like entry[7] or per_row[3]/ask, not {}",
-                              text.empty() ? "nothing" : text.substr(0, 80)));
+                              text.empty() ? "nothing" : shown(text)));
     }
     id.parts.push_back(std::move(*part));
     if (slash == std::string_view::npos) return id;

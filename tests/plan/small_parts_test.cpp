@@ -28,6 +28,16 @@ TEST(Duration, ReadsAndWrites) {
   EXPECT_EQ(format_duration_ms(90'000), "90s");
 }
 
+// What is shown of a long text ends between two characters.
+TEST(Messages, AreValidUtf8WhereverTheyCutATextOff) {
+  for (std::size_t lead = 0; lead < 4; ++lead) {
+    std::string text(lead, 'x');
+    for (int i = 0; i < 60; ++i) text += "\xEF\xBB\xBF";
+    EXPECT_TRUE(valid_utf8(parse_duration_ms(text).error().message())) << lead;
+    EXPECT_TRUE(valid_utf8(TaskId::parse(text).error().message())) << lead;
+  }
+}
+
 TEST(TaskId, RoundTrip) {
   for (const char* text :
        {"entry", "entry[7]", "loop#2", "per_row[3]/ask", "a[0]#1/b[18446744073709551615]/c"}) {
