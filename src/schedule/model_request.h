@@ -12,6 +12,7 @@
 #include "data/expr.h"
 #include "data/schema.h"
 #include "data/value.h"
+#include "schedule/policy_settings.h"
 
 namespace sluice {
 
@@ -55,7 +56,13 @@ struct ProgramHints {
   std::uint32_t rank = 0;     // longest remaining path in steps
   std::optional<SteadyNs> deadline_ns;
   std::optional<std::uint32_t> expected_tokens;  // of output
+  std::optional<double> remaining_path_s;        // rank in seconds, where known
   std::optional<SteadyNs> returns_at_ns;  // when the program is expected back with a longer prompt
+  // It comes back with a longer prompt, nobody knows when (a tool call is next): keep what it
+  // wrote.
+  bool returns = false;
+  std::string next_tool;  // what the program does until then, for its times; "" unknown
+  PolicyNames policies;   // wishes; empty: as the instance's settings say
 };
 
 struct ModelRequest {
