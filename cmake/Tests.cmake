@@ -16,6 +16,7 @@ set(SLUICE_TEST_ENVIRONMENT
   "SLUICE_TEST_MODEL=${SLUICE_THIRD_PARTY_model}"
   "SLUICE_SCHEMA_SUITE=${SLUICE_THIRD_PARTY_schema_suite}"
   "SLUICE_MCP_SERVERS=${SLUICE_THIRD_PARTY_mcp_servers}"
+  "SLUICE_OPENAI_JS=${SLUICE_THIRD_PARTY_openai_js}"
   "ASAN_OPTIONS=detect_stack_use_after_return=1${symbolizer}"
   "LSAN_OPTIONS=suppressions=${sanitizers}/lsan.supp:print_suppressions=0"
   "UBSAN_OPTIONS=print_stacktrace=1${symbolizer}"

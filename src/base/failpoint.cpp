@@ -11,7 +11,6 @@ constexpr auto kFailpoints = std::to_array<FailpointInfo>({
 #include "base/failpoints.def"
 #undef SLUICE_FAILPOINT
 });
-static_assert(kFailpoints.size() <= 64, "active_failpoints has 64 bits");
 
 }  // namespace
 

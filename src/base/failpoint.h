@@ -1,5 +1,5 @@
-// Failpoints: injected bugs and stops, switched on by tests while the program runs. One relaxed load
-// when none is on. Any thread; switching is for tests.
+// Failpoints: injected bugs and stops, switched on by tests while the program runs. One relaxed
+// load when none is on. Any thread; switching is for tests.
 #pragma once
 
 #include <atomic>
@@ -14,7 +14,12 @@ enum class Failpoint : std::uint8_t {
 #define SLUICE_FAILPOINT(enumerator, name, mistake) enumerator,
 #include "base/failpoints.def"
 #undef SLUICE_FAILPOINT
+#define SLUICE_INJECTED_FAULT(enumerator, what) enumerator,
+#include "base/injected_faults.def"
+#undef SLUICE_INJECTED_FAULT
+  kEnd
 };
+static_assert(static_cast<unsigned>(Failpoint::kEnd) <= 64, "active_failpoints has 64 bits");
 
 struct FailpointInfo {
   Failpoint point;
@@ -22,7 +27,7 @@ struct FailpointInfo {
   std::string_view mistake;  // one line
   std::string_view enumerator;
 };
-std::span<const FailpointInfo> failpoints();
+std::span<const FailpointInfo> failpoints();  // mistakes of ours; faults from below are not listed
 std::optional<Failpoint> failpoint_from_name(std::string_view name);
 
 namespace detail {

@@ -1,4 +1,4 @@
-// sluice models: what model a plan would use, without loading it.
+// sluice models: what model a plan would use, without loading it. Its subcommands work on one file.
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -95,8 +95,16 @@ void add_models(CLI::App& app, int& status) {
       "\n"
       "Examples:\n"
       "  sluice models\n"
-      "  sluice models plan.yaml --model ~/models/other.gguf\n");
-  app.callback([arguments, &status] { status = models_command(*arguments); });
+      "  sluice models plan.yaml --model ~/models/other.gguf\n"
+      "  sluice models prepare   and   sluice models calibrate\n");
+  app.require_subcommand(0, 1);
+  for (const Command& command : models_commands()) {
+    CLI::App* sub = app.add_subcommand(std::string(command.name), std::string(command.summary));
+    command.add(*sub, status);
+  }
+  app.callback([&app, arguments, &status] {
+    if (app.get_subcommands().empty()) status = models_command(*arguments);
+  });
 }
 
 }  // namespace sluice::cli

@@ -9,6 +9,8 @@
 #include <future>
 #include <thread>
 
+#include "base/log.h"
+#include "engine/calibrate.h"
 #include "engine/engine_instance.h"
 
 namespace sluice {
@@ -16,6 +18,8 @@ namespace {
 
 constexpr std::uint32_t kMostContext = 8192;     // unless asked for
 constexpr std::uint32_t kCellsPerRequest = 768;  // what a request needs on average, by default
+constexpr std::uint32_t kCellNote = 12;  // bytes that a saved cell takes beside its keys and values
+constexpr double kFirstUseS = 5;         // for measuring, where nothing is measured yet
 constexpr std::uint64_t kPoolBytes = std::uint64_t{1} << 30;  // of the pool chosen by default
 
 std::uint64_t meta_number(const llama_model* model, const std::string& key) {
@@ -42,6 +46,13 @@ std::uint64_t cell_bytes(const llama_model* model) {
   return layers * kv_heads * ((key ? key : width) + (value ? value : width)) * 2;
 }
 
+// Whether a part of a sequence can be copied and cut: not in a recurrent state, and not where cells
+// outside of a sliding window may have been given to others.
+bool can_share(const llama_model* model) {
+  return !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model) &&
+         llama_model_n_swa(model) == 0;
+}
+
 void choose_sizes(EngineOptions& options, const llama_model* model) {
   auto trained = static_cast<std::uint32_t>(std::max(256, llama_model_n_ctx_train(model)));
   options.threads =
@@ -60,6 +71,14 @@ void choose_sizes(EngineOptions& options, const llama_model* model) {
   if (!options.clock) options.clock = &system_clock();
 }
 
+// What a cell takes in host memory is known without measuring.
+void set_cell_bytes(EngineOptions& options, const llama_model* model) {
+  InstanceCost::Parts cost = options.cost.value_or(InstanceCost::defaults()).parts();
+  if (!cost.measured_on.empty()) return;
+  cost.cell_bytes = static_cast<std::uint32_t>(cell_bytes(model)) + kCellNote;
+  if (auto made = InstanceCost::make(std::move(cost))) options.cost = std::move(*made);
+}
+
 ModelInfo describe_model(const EngineOptions& options, const llama_model* model,
                          bool has_template) {
   std::string name = meta_text(model, "general.name");
@@ -74,6 +93,27 @@ ModelInfo describe_model(const EngineOptions& options, const llama_model* model,
   info.has_chat_template = has_template;
   info.can_embed = true;
   return info;
+}
+
+// What a batch costs: said, kept from an earlier measurement, or measured now. A measurement that
+// fails leaves the defaults.
+void choose_cost(EngineOptions& options, llama_model* model, std::string_view file_hash) {
+  if (options.cost || options.calibration_dir.empty()) return;
+  CalibrationOptions how{
+      .threads = options.threads, .own_attention = options.own_attention, .most_s = kFirstUseS};
+  const auto file = calibration_file(options.calibration_dir, file_hash, how);
+  options.cost = read_calibration(file);
+  if (options.cost || !options.calibrate) return;
+  auto measured = measure_cost(model, how);
+  if (!measured) {
+    log(LogLevel::kWarning,
+        fmt::format("the engine's speed could not be measured: {}", measured.error().message()));
+    return;
+  }
+  options.cost = *measured;
+  if (auto kept = write_calibration(file, *measured); !kept) {
+    log(LogLevel::kWarning, kept.error().message());
+  }
 }
 
 }  // namespace
@@ -94,11 +134,13 @@ Result<std::unique_ptr<ModelInstance>> open_engine(const EngineOptions& options)
     parts.chat_template = std::move(*parsed);
   }
   parts.info = describe_model(parts.options, model->get(), parts.chat_template.has_value());
-  parts.can_share = !llama_model_is_recurrent(model->get()) && !llama_model_is_hybrid(model->get());
+  parts.can_share = can_share(model->get());
   parts.model = std::move(*model);
   auto digest = hash.get();
   if (!digest) return std::unexpected(digest.error());
   parts.info.file_hash = *digest;
+  choose_cost(parts.options, parts.model.get(), parts.info.file_hash);
+  set_cell_bytes(parts.options, parts.model.get());
   auto engine = std::make_unique<EngineInstance>(std::move(parts));
   if (auto started = engine->start(); !started) return std::unexpected(started.error());
   return engine;

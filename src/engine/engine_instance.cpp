@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <utility>
 
@@ -20,7 +21,8 @@ Error cancelled() { return {ErrorCode::kCancelled, "the request was cancelled"};
 EngineInstance::EngineInstance(Parts parts)
     : parts_(std::move(parts)),
       preparer_(*parts_.vocabulary, parts_.chat_template ? &*parts_.chat_template : nullptr,
-                parts_.options.context_tokens, parts_.options.deterministic),
+                parts_.options.context_tokens, parts_.options.deterministic,
+                parts_.options.jump_forward),
       embedder_(parts_.model.get(), *parts_.vocabulary, parts_.options.context_tokens,
                 parts_.options.threads) {}
 
@@ -44,15 +46,26 @@ Result<void> EngineInstance::start() {
 }
 
 RequestId EngineInstance::submit(ModelRequest request, ModelCallbacks callbacks) {
-  SteadyNs now = now_ns();
   std::int64_t priority = request.hints.priority;
+  return enqueue({.request = std::move(request), .callbacks = std::move(callbacks)}, priority);
+}
+
+// What is refused or only a guess is prepared after everything else.
+void EngineInstance::prefetch(const ModelRequest& request) {
+  if (request.deterministic || parts_.options.deterministic || !parts_.can_share) return;
+  enqueue({.request = request, .callbacks = {}, .prefetch = true}, kPrefetchPriority);
+}
+
+RequestId EngineInstance::enqueue(Queued queued, std::int64_t priority) {
+  queued.arrived_ns = now_ns();
   std::lock_guard lock(mutex_);
   RequestId id = next_id_++;
-  bool refused = open_.size() >= parts_.options.queue_limit;
+  queued.refused = open_.size() >= parts_.options.queue_limit;
+  if (queued.refused && queued.prefetch) return id;
   open_.insert(id);
-  QueueKey key{refused ? std::numeric_limits<std::int64_t>::min() : -priority, id};
+  QueueKey key{queued.refused ? std::numeric_limits<std::int64_t>::min() : -priority, id};
   queue_keys_[id] = key;
-  queue_.emplace(key, Queued{std::move(request), std::move(callbacks), now, refused});
+  queue_.emplace(key, std::move(queued));
   queue_changed_.notify_one();
   return id;
 }
@@ -61,6 +74,7 @@ void EngineInstance::cancel(RequestId id) {
   std::lock_guard lock(mutex_);
   if (!open_.contains(id)) return;
   cancelled_.insert(id);
+  cancel_news_ = true;
   queue_changed_.notify_one();
   inbox_changed_.notify_one();
 }
@@ -87,10 +101,21 @@ EngineStats EngineInstance::stats() const {
   std::uint32_t running = std::min(running_, open);
   return {.prefill_tokens = counters_.prefill_tokens,
           .shared_tokens = counters_.shared_tokens,
+          .copied_back_tokens = counters_.copied_back_tokens,
           .decode_tokens = counters_.decode_tokens,
+          .forced_tokens = counters_.forced_tokens,
           .batches = counters_.batches,
+          .aborted_batches = counters_.aborted_batches,
+          .busy_ns = counters_.busy_ns,
+          .preemptions = counters_.preemptions,
+          .dropped_tokens = counters_.dropped_tokens,
+          .moved_to_host_tokens = counters_.moved_to_host_tokens,
           .running = running,
-          .waiting = open - running};
+          .waiting = open - running,
+          .pool_cells = counters_.pool_cells,
+          .used_cells = counters_.used_cells,
+          .kept_cells = counters_.kept_cells,
+          .host_bytes = counters_.host_bytes};
 }
 
 void EngineInstance::ended(RequestId id) {
@@ -112,13 +137,16 @@ void EngineInstance::prepare_one(RequestId id, Queued queued) {
                                  parts_.info.id, parts_.options.queue_limit)));
     return;
   }
-  auto prepared = preparer_.prepare(queued.request, id, queued.callbacks, queued.arrived_ns);
+  auto prepared = queued.prefetch
+                      ? preparer_.prepare_prefetch(std::move(queued.request), id, queued.arrived_ns)
+                      : preparer_.prepare(queued.request, id, queued.callbacks, queued.arrived_ns);
   if (!prepared) {
     end_queued(id, queued, prepared.error());
     return;
   }
   auto generation = std::make_unique<Generation>(std::move(*prepared));
   std::lock_guard lock(mutex_);
+  if (!generation->view().deterministic) arrivals_.add(generation->view());
   inbox_.push_back(std::move(generation));
   inbox_changed_.notify_one();
 }
@@ -162,7 +190,12 @@ Result<Lane*> EngineInstance::lane(bool deterministic) {
                     .threads = options.threads,
                     .own_attention = options.own_attention,
                     .share = !deterministic && parts_.can_share,
-                    .stop = &stop_};
+                    .host_bytes = deterministic ? 0 : options.host_bytes,
+                    .policies = options.policies,
+                    .cost = options.cost.value_or(InstanceCost::defaults()),
+                    .clock = options.clock,
+                    .stop = &stop_,
+                    .arrivals = deterministic ? nullptr : &arrivals_};
   auto opened = Lane::open(parts_.model.get(), *parts_.vocabulary, shape, counters_,
                            [this](RequestId id) { ended(id); });
   if (!opened) return std::unexpected(opened.error());
@@ -173,42 +206,58 @@ Result<Lane*> EngineInstance::lane(bool deterministic) {
 void EngineInstance::place(std::unique_ptr<Generation> request) {
   auto found = lane(request->view().deterministic);
   if (found) {
-    (*found)->add(std::move(request));
+    (*found)->add(std::move(request), now_ns());
     return;
   }
   ended(request->view().id);
   request->end(std::unexpected(found.error()));
 }
 
-// Waits for work; false when the instance stops.
-bool EngineInstance::take_inbox() {
-  auto idle = [](const std::unique_ptr<Lane>& lane) { return !lane || lane->empty(); };
+// Waits for work where the last step found none; false when the instance stops.
+bool EngineInstance::take_inbox(const Lane::Step& last) {
   auto count = [](const std::unique_ptr<Lane>& lane) { return lane ? lane->running() : 0; };
   std::unique_lock lock(mutex_);
   running_ = count(shared_lane_) + count(deterministic_lane_);
-  if (idle(shared_lane_) && idle(deterministic_lane_)) {
-    inbox_changed_.wait(lock, [&] { return stop_ || !inbox_.empty() || !released_.empty(); });
+  auto awake = [&] { return stop_ || !inbox_.empty() || !released_.empty() || cancel_news_; };
+  if (!last.worked && last.again_ns) {
+    SteadyNs wait_ns = std::clamp<SteadyNs>(*last.again_ns - now_ns(), kNsPerMs, kNsPerSecond);
+    inbox_changed_.wait_for(lock, std::chrono::nanoseconds(wait_ns), awake);
+  } else if (!last.worked) {
+    inbox_changed_.wait(lock, awake);
   }
   auto inbox = std::exchange(inbox_, {});
   auto released = std::exchange(released_, {});
+  arrivals_.clear();
+  cancel_news_ = false;
   std::vector<RequestId> cancels(cancelled_.begin(), cancelled_.end());
   lock.unlock();
   for (auto& request : inbox) place(std::move(request));
   for (RequestId id : cancels) {
-    if (shared_lane_ && shared_lane_->cancel(id)) continue;
-    if (deterministic_lane_) deterministic_lane_->cancel(id);
+    if (shared_lane_ && shared_lane_->cancel(id, now_ns())) continue;
+    if (deterministic_lane_) deterministic_lane_->cancel(id, now_ns());
   }
   for (const std::string& program : released) {
-    if (shared_lane_) shared_lane_->release(program);
+    if (shared_lane_) shared_lane_->release(program, now_ns());
   }
   return !stop_;
 }
 
-void EngineInstance::decode_loop() {
-  while (take_inbox()) {
-    if (shared_lane_) shared_lane_->step(now_ns());
-    if (deterministic_lane_) deterministic_lane_->step(now_ns());
+Lane::Step EngineInstance::step() {
+  Lane::Step out;
+  for (Lane* lane : {shared_lane_.get(), deterministic_lane_.get()}) {
+    if (!lane) continue;
+    Lane::Step step = lane->step(now_ns());
+    out.worked = out.worked || step.worked;
+    if (step.again_ns && (!out.again_ns || *step.again_ns < *out.again_ns)) {
+      out.again_ns = step.again_ns;
+    }
   }
+  return out;
+}
+
+void EngineInstance::decode_loop() {
+  Lane::Step last;
+  while (take_inbox(last)) last = step();
   std::unique_lock lock(mutex_);
   inbox_changed_.wait(lock, [&] { return preparing_done_; });  // nothing more arrives
   lock.unlock();
@@ -216,8 +265,8 @@ void EngineInstance::decode_loop() {
     ended(request->view().id);
     request->end(std::unexpected(shut_down()));
   }
-  if (shared_lane_) shared_lane_->end_all(shut_down());
-  if (deterministic_lane_) deterministic_lane_->end_all(shut_down());
+  if (shared_lane_) shared_lane_->end_all(shut_down(), now_ns());
+  if (deterministic_lane_) deterministic_lane_->end_all(shut_down(), now_ns());
 }
 
 }  // namespace sluice

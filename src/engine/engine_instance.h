@@ -16,9 +16,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/decode_loop.h"
 #include "engine/embedder.h"
 #include "engine/engine.h"
+#include "engine/lane.h"
 #include "engine/request_preparer.h"
 
 namespace sluice {
@@ -43,6 +43,7 @@ class EngineInstance final : public ModelInstance {
   const ModelInfo& info() const override { return parts_.info; }
   RequestId submit(ModelRequest request, ModelCallbacks callbacks) override;
   void cancel(RequestId id) override;
+  void prefetch(const ModelRequest& request) override;
   void release(std::string_view program) override;
   Result<std::vector<std::vector<float>>> embed(const std::vector<std::string>& texts) override;
   Result<std::size_t> count_tokens(std::string_view text) override;
@@ -53,7 +54,8 @@ class EngineInstance final : public ModelInstance {
     ModelRequest request;
     ModelCallbacks callbacks;
     SteadyNs arrived_ns = 0;
-    bool refused = false;  // beyond the queue's limit
+    bool refused = false;   // beyond the queue's limit
+    bool prefetch = false;  // nobody waits for it
   };
   // Higher priority first, then arrival.
   using QueueKey = std::pair<std::int64_t, RequestId>;
@@ -61,8 +63,10 @@ class EngineInstance final : public ModelInstance {
   void prepare_loop();
   void prepare_one(RequestId id, Queued queued);
   void end_queued(RequestId id, Queued& queued, Error error);
+  RequestId enqueue(Queued queued, std::int64_t priority);
   void decode_loop();
-  bool take_inbox();
+  bool take_inbox(const Lane::Step& last);
+  Lane::Step step();
   void place(std::unique_ptr<Generation> request);
   Result<Lane*> lane(bool deterministic);
   void ended(RequestId id);
@@ -72,6 +76,7 @@ class EngineInstance final : public ModelInstance {
   RequestPreparer preparer_;
   Embedder embedder_;
   EngineCounters counters_;
+  Arrivals arrivals_;
   std::unique_ptr<Lane> shared_lane_;  // decode thread only, once started
   std::unique_ptr<Lane> deterministic_lane_;
 
@@ -81,6 +86,7 @@ class EngineInstance final : public ModelInstance {
   std::map<QueueKey, Queued> queue_;
   std::unordered_map<RequestId, QueueKey> queue_keys_;
   std::set<RequestId> cancelled_;  // of open ones, not yet acted on
+  bool cancel_news_ = false;       // since the lanes were told last
   std::set<RequestId> open_;
   std::vector<std::unique_ptr<Generation>> inbox_;
   std::vector<std::string> released_;

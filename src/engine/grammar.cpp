@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "data/json.h"
+#include "engine/jump_forward.h"
 
 namespace sluice {
 namespace {
@@ -33,11 +34,16 @@ std::string_view reason(const std::exception& error) {
 struct Grammar::Impl {
   xgrammar::GrammarMatcher matcher;
   const std::vector<Token>* end_tokens;
+  const JumpForward* jump_forward;
   std::vector<std::int32_t> words;
   bool filled = false;
 
-  Impl(const xgrammar::CompiledGrammar& compiled, const Vocabulary& vocabulary)
-      : matcher(compiled), end_tokens(&vocabulary.end_tokens()), words(vocabulary.size() / 32 + 1) {
+  Impl(const xgrammar::CompiledGrammar& compiled, const Vocabulary& vocabulary,
+       const JumpForward& jumps)
+      : matcher(compiled),
+        end_tokens(&vocabulary.end_tokens()),
+        jump_forward(&jumps),
+        words(vocabulary.size() / 32 + 1) {
     words.resize(
         static_cast<std::size_t>(xgrammar::GetBitmaskSize(static_cast<int>(vocabulary.size()))));
   }
@@ -66,9 +72,33 @@ TokenMask Grammar::mask() {
   return impl_->words;
 }
 
+bool Grammar::mask_is_ready() const { return impl_->filled; }
+
 bool Grammar::accept(Token token) {
+  if (!impl_->matcher.AcceptToken(token)) return false;
   impl_->filled = false;
-  return impl_->matcher.AcceptToken(token);
+  return true;
+}
+
+std::vector<Token> Grammar::take_forced(std::size_t most, bool leave_one) {
+  xgrammar::GrammarMatcher& matcher = impl_->matcher;
+  if (most == 0 || matcher.IsTerminated()) return {};
+  std::string forced = matcher.FindJumpForwardString();
+  if (forced.empty() || !matcher.AcceptString(forced)) return {};
+  bool ends = matcher.IsCompleted();
+  std::vector<Token> tokens = impl_->jump_forward->tokens(forced, [&](std::string_view after) {
+    if (!matcher.AcceptString(std::string(after))) return false;
+    matcher.Rollback(1);
+    return true;
+  });
+  matcher.Rollback(1);
+  if (leave_one && ends && !tokens.empty()) tokens.pop_back();
+  tokens.resize(std::min(tokens.size(), most));
+  std::size_t accepted = 0;
+  while (accepted < tokens.size() && matcher.AcceptToken(tokens[accepted])) ++accepted;
+  tokens.resize(accepted);
+  if (accepted > 0) impl_->filled = false;
+  return tokens;
 }
 
 bool Grammar::complete() const {
@@ -89,6 +119,7 @@ bool Grammar::finished() {
 
 struct GrammarCache::Impl {
   const Vocabulary& vocabulary;
+  JumpForward jump_forward;
   std::mutex mutex;
   xgrammar::GrammarCompiler compiler;
   std::set<std::string> beyond_us;  // schemas that XGrammar cannot compile: said once
@@ -99,7 +130,11 @@ struct GrammarCache::Impl {
   }
 
   explicit Impl(const Vocabulary& words)
-      : vocabulary(words), compiler(tokens(words), 1, true, kCacheBytes) {}
+      : vocabulary(words), jump_forward(words), compiler(tokens(words), 1, true, kCacheBytes) {}
+
+  Grammar grammar(const xgrammar::CompiledGrammar& compiled) const {
+    return Grammar(std::make_unique<Grammar::Impl>(compiled, vocabulary, jump_forward));
+  }
 
   xgrammar::CompiledGrammar compile_json(const Value& schema) {
     std::lock_guard lock(mutex);
@@ -125,7 +160,7 @@ GrammarCache::~GrammarCache() = default;
 
 Result<Grammar> GrammarCache::json(const Value& schema) {
   try {
-    return Grammar(std::make_unique<Grammar::Impl>(impl_->compile_json(schema), impl_->vocabulary));
+    return impl_->grammar(impl_->compile_json(schema));
   } catch (const std::exception& e) {
     return fail(ErrorCode::kDecodeFailed, fmt::format("the output grammar failed: {}", reason(e)));
   }
@@ -134,8 +169,7 @@ Result<Grammar> GrammarCache::json(const Value& schema) {
 Result<Grammar> GrammarCache::regex(const std::string& pattern) {
   try {
     std::lock_guard lock(impl_->mutex);
-    return Grammar(
-        std::make_unique<Grammar::Impl>(impl_->compiler.CompileRegex(pattern), impl_->vocabulary));
+    return impl_->grammar(impl_->compiler.CompileRegex(pattern));
   } catch (const std::exception& e) {
     return fail(ErrorCode::kValueInvalid,
                 fmt::format("the regular expression of the output cannot be enforced while "

@@ -24,8 +24,13 @@ class Grammar {
 
   // The tokens that may come next, at the end of the text also those that end generation.
   TokenMask mask();
-  // False when the token does not fit (never for one that the mask allows).
+  bool mask_is_ready() const;  // mask() costs nothing now
+  // False, and nothing changed, when the token does not fit: exactly those that the mask forbids.
   bool accept(Token token);
+  // Accepts the text that must come next, as far as the model would write it in the same tokens
+  // (see jump_forward.h), and returns these, at most `most`. With `leave_one` the token that ends
+  // the whole text is not among them.
+  std::vector<Token> take_forced(std::size_t most, bool leave_one = false);
   // The text so far is whole, and nothing but the end can follow.
   bool finished();
   // The text so far is whole; more may follow (a number at the root, a regex with a star).

@@ -48,15 +48,33 @@ Result<void> check(const ModelRequest& request) {
   return {};
 }
 
+std::size_t longest_token(const Vocabulary& vocabulary) {
+  std::size_t longest = 32;  // names of special tokens
+  for (std::size_t i = 0; i < vocabulary.size(); ++i) {
+    longest = std::max(longest, vocabulary.bytes(static_cast<Token>(i)).size());
+  }
+  return longest;
+}
+
 }  // namespace
 
 RequestPreparer::RequestPreparer(const Vocabulary& vocabulary, const ChatTemplate* templ,
-                                 std::uint32_t context_tokens, bool deterministic)
+                                 std::uint32_t context_tokens, bool deterministic,
+                                 bool jump_forward)
     : vocabulary_(vocabulary),
       template_(templ),
       context_tokens_(context_tokens),
       deterministic_(deterministic),
+      jump_forward_(jump_forward),
+      longest_token_(longest_token(vocabulary)),
       grammars_(vocabulary) {}
+
+// Tokens that a text has at least: if all were as long as the longest.
+std::size_t RequestPreparer::least_tokens(std::span<const TextSegment> text) const {
+  std::size_t bytes = 0;
+  for (const TextSegment& segment : text) bytes += segment.text.size();
+  return bytes / longest_token_;
+}
 
 Result<std::vector<TextSegment>> RequestPreparer::prompt_text(const ModelRequest& request) const {
   if (request.messages.empty()) {
@@ -99,14 +117,16 @@ Result<PreparedRequest> RequestPreparer::prepare(const ModelRequest& request, Re
   auto text = prompt_text(request);
   if (!text) return std::unexpected(text.error());
   PreparedRequest out;
-  out.tokens = vocabulary_.tokenize(*text);
-  auto prompt = static_cast<std::uint32_t>(out.tokens.size());
+  std::size_t least = least_tokens(*text);  // so that nobody waits until a book is in tokens
+  if (least < context_tokens_) out.tokens = vocabulary_.tokenize(*text);
+  auto prompt = static_cast<std::uint32_t>(std::max(least, out.tokens.size()));
   if (prompt == 0) return fail(ErrorCode::kModelRefused, "the prompt is empty");
   if (prompt >= context_tokens_) {
-    return fail(ErrorCode::kPromptTooLong,
-                fmt::format("the prompt has {} tokens and the context holds {}, with at least one "
-                            "for the answer; shorten it or set a larger `context`",
-                            prompt, context_tokens_));
+    return fail(
+        ErrorCode::kPromptTooLong,
+        fmt::format("the prompt has {}{} tokens and the context holds {}, with at least one "
+                    "for the answer; shorten it or set a larger `context`",
+                    out.tokens.empty() ? "more than " : "", prompt, context_tokens_));
   }
   auto made = grammar(request);
   if (!made) return std::unexpected(made.error());
@@ -121,7 +141,9 @@ Result<PreparedRequest> RequestPreparer::prepare(const ModelRequest& request, Re
   out.timeout_ms = request.timeout_ms;
   if (request.timeout_ms > 0) out.ends_at_ns = arrived_ns + request.timeout_ms * kNsPerMs;
   const ProgramHints& hints = request.hints;
-  out.comes_back = hints.returns_at_ns.has_value();
+  out.comes_back = hints.returns || hints.returns_at_ns.has_value();
+  out.next_tool = hints.next_tool;
+  out.jump_forward = jump_forward_;
   out.view = {.id = id,
               .prompt_tokens = prompt,
               .max_tokens = out.sampling.max_tokens,
@@ -130,10 +152,31 @@ Result<PreparedRequest> RequestPreparer::prepare(const ModelRequest& request, Re
               .tenant = hints.tenant,
               .priority = hints.priority,
               .rank = hints.rank,
+              .remaining_path_s = hints.remaining_path_s,
               .arrived_ns = arrived_ns,
               .deadline_ns = hints.deadline_ns,
-              .deterministic = request.deterministic || deterministic_};
+              .returns_at_ns = hints.returns_at_ns,
+              .deterministic = request.deterministic || deterministic_,
+              .policies = hints.policies};
   out.callbacks = std::move(callbacks);
+  return out;
+}
+
+Result<PreparedRequest> RequestPreparer::prepare_prefetch(ModelRequest request, RequestId id,
+                                                          SteadyNs arrived_ns) {
+  auto pending = std::ranges::find_if(request.prompt, &PromptSegment::pending);
+  request.prompt.erase(pending, request.prompt.end());
+  request.sampling = {.max_tokens = 1};
+  request.output = nullptr;
+  request.regex.clear();
+  request.timeout_ms = 0;
+  std::vector<ModelTool> tools = std::exchange(request.tools, {});
+  request.messages = with_tools(request.messages, tools);
+  auto out = prepare(request, id, {}, arrived_ns);
+  if (!out) return out;
+  out->view.prefetch = true;
+  out->view.max_tokens = 0;
+  out->view.priority = kPrefetchPriority;
   return out;
 }
 

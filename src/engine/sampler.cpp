@@ -1,20 +1,63 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
 
 namespace sluice {
 namespace {
 
+constexpr std::size_t kBlock = 32;  // tokens of one word of a mask
+constexpr float kNothing = -std::numeric_limits<float>::infinity();
+
+// The greatest of 32 numbers, in a form that compilers turn into vector instructions.
+float greatest(std::array<float, kBlock>& x) {
+  for (std::size_t half = kBlock / 2; half > 0; half /= 2) {
+    for (std::size_t i = 0; i < half; ++i) x[i] = x[i] > x[i + half] ? x[i] : x[i + half];
+  }
+  return x[0];
+}
+
+float best_of_block(const float* logits, std::size_t count, std::uint32_t mask) {
+  std::array<float, kBlock> x;
+  if (count == kBlock && mask == ~0U) {
+    std::copy_n(logits, kBlock, x.begin());
+    return greatest(x);
+  }
+  if (count < kBlock) {
+    x.fill(kNothing);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (((mask >> i) & 1) != 0) x[i] = logits[i];
+    }
+    return greatest(x);
+  }
+  for (std::size_t i = 0; i < kBlock; ++i) x[i] = (mask & (1U << i)) != 0 ? logits[i] : kNothing;
+  return greatest(x);
+}
+
+Token first_allowed(std::span<const float> logits, TokenMask mask, std::size_t from, float value) {
+  for (std::size_t i = from; i < logits.size(); ++i) {
+    if (allowed(mask, i) && (value == kNothing || logits[i] >= value)) return static_cast<Token>(i);
+  }
+  return -1;
+}
+
+// Looks at words of the mask, not at tokens: where a schema leaves few, nearly all are zero.
 Token best_token(std::span<const float> logits, TokenMask mask) {
-  Token best = -1;
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (!allowed(mask, i)) continue;
-    if (best < 0 || logits[i] > logits[static_cast<std::size_t>(best)]) {
-      best = static_cast<Token>(i);
+  float best = kNothing;
+  std::size_t best_at = logits.size();
+  for (std::size_t at = 0; at < logits.size(); at += kBlock) {
+    std::uint32_t word = mask.empty() ? ~0U : static_cast<std::uint32_t>(mask[at / kBlock]);
+    if (word == 0) continue;
+    float of_block = best_of_block(&logits[at], std::min(kBlock, logits.size() - at), word);
+    if (of_block > best) {
+      best = of_block;
+      best_at = at;
     }
   }
-  return best;
+  // No number above -inf: any allowed token is as good.
+  return first_allowed(logits, mask, best_at == logits.size() ? 0 : best_at, best);
 }
 
 }  // namespace

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/random.h"
-#include "engine/prefix_cache.h"
 #include "schedule/model_request.h"
+#include "schedule/prefix_tree.h"
 
 namespace sluice {
 
@@ -28,6 +28,10 @@ class Sampler {
 
   // -1 when the mask allows no token. Ties go to the lower token id.
   Token pick(std::span<const float> logits, TokenMask mask);
+  // Choosing without a mask, and with it only where the choice is forbidden, is the same as with it
+  // at once: the best of all, if allowed, is the best allowed; and what is drawn again after a
+  // refusal falls on the allowed tokens in proportion. Not so where top-p cuts first.
+  bool mask_can_wait() const { return temperature_ <= 0 || top_p_ >= 1; }
 
  private:
   struct Candidate {

@@ -106,10 +106,10 @@ std::vector<Token> Vocabulary::tokenize(std::span<const TextSegment> segments) c
   return out;
 }
 
-std::size_t Vocabulary::count(std::string_view text) const {
+std::vector<Token> Vocabulary::tokenize_data(std::string_view text) const {
   std::vector<Token> tokens;
   append(tokens, text, false);
-  return tokens.size();
+  return tokens;
 }
 
 }  // namespace sluice

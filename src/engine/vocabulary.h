@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "data/expr.h"
-#include "engine/prefix_cache.h"
+#include "schedule/prefix_tree.h"
 
 struct llama_model;
 struct llama_vocab;
@@ -23,7 +23,8 @@ class Vocabulary {
   // them. Where no data looks like one, the text is tokenized whole, as the model saw it in
   // training. Adds the beginning-of-text token where the model wants it and it is not there.
   std::vector<Token> tokenize(std::span<const TextSegment> segments) const;
-  std::size_t count(std::string_view text) const;  // as data, nothing added
+  std::vector<Token> tokenize_data(std::string_view text) const;  // nothing added
+  std::size_t count(std::string_view text) const { return tokenize_data(text).size(); }
 
   // The token's bytes; empty for control tokens.
   std::string_view bytes(Token token) const { return bytes_[static_cast<std::size_t>(token)]; }

@@ -255,6 +255,7 @@ void CallRunner::begin_model(const HostCallPtr& call) {
   auto request = make_model_request(call->start, model->defaults, *offered, services_.run_id);
   if (!request) return end_failed(call, request.error());
   call->timeout_ms = request->timeout_ms;
+  request->hints.expected_tokens = lengths_.expected(call->start.step->step_hash);
   ModelCallbacks callbacks;
   callbacks.on_end = [weak = weak_from_this(), call](Result<ModelReply> reply) {
     auto self = weak.lock();
@@ -284,7 +285,21 @@ void CallRunner::model_ended(const HostCallPtr& call, Result<ModelReply> reply) 
         call, Error(ErrorCode::kTimeout, fmt::format("the model did not answer within {}",
                                                      format_duration_ms(call->timeout_ms))));
   }
+  if (reply) {
+    lengths_.record(call->start.step->step_hash, reply->usage.completion_tokens);
+    prefetch_next_turn(*call, *reply);
+  }
   end(call, model_outcome(call->start, std::move(reply)));
+}
+
+// While the tools that the model asked for run, the engine computes what is known of the next turn.
+void CallRunner::prefetch_next_turn(const HostCall& call, const ModelReply& reply) const {
+  if (!reply.tool_calls.is_array() || reply.tool_calls.size() == 0) return;
+  auto offered = CallTargets::offered(*call.target->scope, call.start.args);
+  if (!offered) return;
+  auto next =
+      make_next_turn(call.start, call.target->model->defaults, *offered, services_.run_id, reply);
+  if (next) call.model->prefetch(*next);
 }
 
 void CallRunner::probe(const StartCall& start) {

@@ -13,6 +13,7 @@
 #include "host/call_targets.h"
 #include "host/host_services.h"
 #include "host/open_calls.h"
+#include "host/step_lengths.h"
 #include "runtime/event.h"
 #include "runtime/host.h"
 
@@ -65,6 +66,7 @@ class CallRunner : public std::enable_shared_from_this<CallRunner> {
   void cancel_tool(const HostCall& call);
   void limit_time(const HostCallPtr& call);
   void model_ended(const HostCallPtr& call, Result<ModelReply> reply);
+  void prefetch_next_turn(const HostCall& call, const ModelReply& reply) const;
 
   boost::asio::io_context& io_;
   const HostServices& services_;
@@ -73,6 +75,7 @@ class CallRunner : public std::enable_shared_from_this<CallRunner> {
   Probed probed_;
   HostCalls calls_;
   std::unordered_map<const FunctionSpec*, CallGate> gates_;
+  StepLengths lengths_;
   bool holding_ = false;
   std::vector<HostCallPtr> held_;
 };

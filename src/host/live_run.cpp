@@ -12,6 +12,7 @@
 
 #include "base/random.h"
 #include "host/journal_place.h"
+#include "host/weights.h"
 #include "plan/lower.h"
 #include "plan/parse.h"
 #include "plan/physical_codec.h"
@@ -45,6 +46,14 @@ std::string plan_name(const PlanTexts& texts) {
   return name.empty() ? texts.front().first : name;
 }
 
+// A run goes on with the weights that it began with, whatever has been prepared since.
+std::vector<std::string> kept_hashes(const TakenRun* taken) {
+  std::vector<std::string> hashes;
+  if (taken == nullptr) return hashes;
+  for (const RunModel& model : taken->before.models) hashes.push_back(model.identity);
+  return hashes;
+}
+
 }  // namespace
 
 LiveRun::LiveRun(std::string run_id, const RunRequest* request, const TakenRun* taken,
@@ -56,7 +65,7 @@ LiveRun::LiveRun(std::string run_id, const RunRequest* request, const TakenRun* 
       temp_(temp),
       pool_(kBlockingThreads),
       environment_(make_environment()),
-      resources_({settings.models, settings.threads}, environment_),
+      resources_({settings.models, settings.threads, kept_hashes(taken)}, environment_),
       cache_(settings.cache_dir / "results.sqlite", system_clock()),
       values_(spill_options()),
       signals_(io_),
@@ -336,6 +345,11 @@ void LiveRun::close() {
     if (entry->instance) entry->instance->release(report_.run_id);
   }
   pool_.join();
+  if (!report_.ended) return;
+  for (const auto& file : resources_.model_files()) {
+    auto told = prepare_in_background(file, settings_.models.cache_dir, settings_.person_reads);
+    if (told) observer_.on_notice(*told);
+  }
 }
 
 EngineStats LiveRun::engine_totals() const {
@@ -346,6 +360,7 @@ EngineStats LiveRun::engine_totals() const {
     sum.prefill_tokens += stats->prefill_tokens;
     sum.shared_tokens += stats->shared_tokens;
     sum.decode_tokens += stats->decode_tokens;
+    sum.forced_tokens += stats->forced_tokens;
     sum.batches += stats->batches;
     sum.running += stats->running;
     sum.waiting += stats->waiting;

@@ -178,6 +178,24 @@ Result<ModelRequest> make_model_request(const StartCall& start, const ModelDefau
   request.hints.program = run_id;
   request.hints.task = start.task_id;
   request.hints.rank = step.rank;
+  // Another turn may follow: what the engine has computed of this one is then needed again.
+  request.hints.returns = !offered.empty() && start.call.turn < turns_of(args);
+  return request;
+}
+
+Result<ModelRequest> make_next_turn(const StartCall& start, const ModelDefaults& defaults,
+                                    std::span<const OfferedTool> offered, std::string_view run_id,
+                                    const ModelReply& reply) {
+  auto request = make_model_request(start, defaults, offered, run_id);
+  if (!request) return request;
+  request->messages.push_back({.role = "assistant",
+                               .content = reply.text,
+                               .tool_calls = reply.tool_calls,
+                               .tool_call_id = ""});
+  request->hints.returns = true;
+  if (reply.tool_calls.is_array() && reply.tool_calls.size() > 0) {
+    request->hints.next_tool = text_of(reply.tool_calls.items().front().find("name"));
+  }
   return request;
 }
 

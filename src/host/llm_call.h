@@ -36,6 +36,11 @@ inline constexpr std::uint32_t kDefaultTurns = 8;
 Result<ModelRequest> make_model_request(const StartCall& start, const ModelDefaults& defaults,
                                         std::span<const OfferedTool> offered,
                                         std::string_view run_id);
+// What the program will ask next, as far as it is known when `reply` wishes for tools: all so far
+// and the wish itself. For ModelInstance::prefetch while the tools run.
+Result<ModelRequest> make_next_turn(const StartCall& start, const ModelDefaults& defaults,
+                                    std::span<const OfferedTool> offered, std::string_view run_id,
+                                    const ModelReply& reply);
 CallOutcome model_outcome(const StartCall& start, Result<ModelReply> reply);
 
 }  // namespace sluice

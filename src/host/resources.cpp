@@ -8,6 +8,7 @@
 
 #include "data/json.h"
 #include "engine/engine.h"
+#include "host/weights.h"
 #include "models/openai_client.h"
 #include "plan/duration.h"
 
@@ -145,6 +146,12 @@ Result<ModelEntry*> Resources::open_named_model(const WantedModel& wanted) {
     if (auto file = check_model_file(location.file); !file)
       return about(named, "model", file.error());
   }
+  if (location.embedded) {
+    auto weights = weights_for(location.file, options_.models.cache_dir, options_.kept_hashes);
+    if (!weights) return about(named, "model", weights.error());
+    model_files_.insert(location.file);
+    location.file = std::move(*weights);
+  }
   auto instance = open_instance(wanted.id, location, *settings);
   if (!instance) return about(named, "model", instance.error());
   auto entry = std::make_unique<ModelEntry>();
@@ -171,6 +178,7 @@ Result<std::unique_ptr<ModelInstance>> Resources::open_instance(const std::strin
     if (!attention) return std::unexpected(attention.error());
     engine.own_attention = *attention;
     engine.threads = options_.threads;
+    engine.calibration_dir = calibration_folder(options_.models.cache_dir);
     engine.clock = environment_.clock;
     engine.deterministic = defaults_of(settings).deterministic;
     const Value* context = settings.find("context");

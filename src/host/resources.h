@@ -4,6 +4,7 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -24,6 +25,7 @@ namespace sluice {
 struct ResourceOptions {
   ModelPreferences models;
   std::uint32_t threads = 0;  // of an embedded engine; 0: the machine's cores
+  std::vector<std::string> kept_hashes = {};  // of the models that a run began with, if it goes on
 };
 
 class Resources {
@@ -46,6 +48,9 @@ class Resources {
 
   // What stands for the model `default` where the plan leaves that open; once models are open.
   const std::optional<ModelLocation>& default_model() const { return default_model_; }
+
+  // GGUF files that models were opened from, or from prepared copies of; once models are open.
+  const std::set<std::filesystem::path>& model_files() const { return model_files_; }
 
   Redactor& redactor() { return redactor_; }
   const std::vector<std::unique_ptr<ToolEntry>>& tools() const { return tools_; }
@@ -80,6 +85,7 @@ class Resources {
   std::map<std::string, ModelEntry*> models_by_settings_;
   std::vector<WantedModel> wanted_models_;
   std::optional<ModelLocation> default_model_;
+  std::set<std::filesystem::path> model_files_;
 };
 
 }  // namespace sluice

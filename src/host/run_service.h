@@ -37,6 +37,7 @@ struct RunSettings {
   std::uint64_t memory_bytes = 256ULL << 20;  // of large values
   std::uint32_t threads = 0;                  // 0: the machine's cores
   bool handle_signals = false;                // Ctrl-C and SIGTERM interrupt the run
+  bool person_reads = false;                  // notices: on a terminal
   std::int64_t tick_ms = 100;
   // Where the run is recorded; outlives it. Null: nothing of it survives the process.
   Journal* journal = nullptr;

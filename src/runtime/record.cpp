@@ -308,7 +308,10 @@ EventRecord take_event(WireReader& in, RecordType type) {
 RunEndedRecord take_ended(WireReader& in) {
   RunEndedRecord ended;
   const std::uint8_t status = in.byte();
-  if (status > static_cast<std::uint8_t>(RunStatus::kBudgetSpent)) in.spoil();
+  if (status > static_cast<std::uint8_t>(RunStatus::kBudgetSpent)) {
+    in.spoil();
+    return ended;
+  }
   ended.status = static_cast<RunStatus>(status);
   const std::size_t errors = in.count();
   for (std::size_t i = 0; i < errors && !in.bad(); ++i) ended.errors.emplace_back(in.text());

@@ -156,6 +156,7 @@ void add_body(Members& out, const Record& record) {
                  [&](const RunEndedRecord& body) {
                    out.emplace_back("status", Value::string(run_status_name(body.status)));
                    std::vector<Value> errors;
+                   errors.reserve(body.errors.size());
                    for (const std::string& error : body.errors) errors.push_back(text(error));
                    out.emplace_back("errors", Value::array(std::move(errors)));
                    out.emplace_back("result", body.result);

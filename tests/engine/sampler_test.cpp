@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace sluice {
 namespace {
@@ -42,6 +44,54 @@ TEST(SamplerTest, TopPKeepsTheFewestThatReachIt) {
     for (int i = 0; i < 2000; ++i) highest = std::max(highest, sampler.pick(logits, {}));
     EXPECT_EQ(highest + 1, tokens) << top_p;
   }
+}
+
+// Choose without a mask, again with it where that is forbidden.
+TEST(SamplerTest, AMaskThatWaitsChangesNothing) {
+  std::vector<float> logits{0, 1, 2, 1.5};
+  std::vector<std::int32_t> mask{0b1011};
+  Sampler greedy({}, 0);
+  ASSERT_TRUE(greedy.mask_can_wait());
+  EXPECT_EQ(greedy.pick(logits, mask), 3);
+  EXPECT_FALSE(Sampler({.temperature = 1, .top_p = 0.9}, 0).mask_can_wait());
+  Sampler sampler({.temperature = 1}, 5);
+  ASSERT_TRUE(sampler.mask_can_wait());
+  std::vector<int> seen(4);
+  constexpr int kDraws = 100'000;
+  for (int i = 0; i < kDraws; ++i) {
+    Token token = sampler.pick(logits, {});
+    if (!allowed(mask, static_cast<std::size_t>(token))) token = sampler.pick(logits, mask);
+    ++seen[static_cast<std::size_t>(token)];
+  }
+  double total = 1 + std::exp(1.0) + std::exp(1.5);
+  EXPECT_EQ(seen[2], 0);
+  for (int i : {0, 1, 3}) {
+    auto at = static_cast<std::size_t>(i);
+    EXPECT_NEAR(seen[at], kDraws * std::exp(logits[at]) / total, kDraws * 0.01);
+  }
+}
+
+// The greatest is found wherever it stands, also behind whole words of a mask and in the last one.
+TEST(SamplerTest, GreedyLooksAtEveryToken) {
+  Random random(3);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<float> logits(1 + random.below(150));
+    for (float& logit : logits) logit = static_cast<float>(random.below(20)) - 30;
+    std::vector<std::int32_t> mask(logits.size() / 32 + 1);
+    for (std::int32_t& word : mask) {
+      std::uint64_t kind = random.below(4);
+      word = kind == 0 ? 0 : kind == 1 ? -1 : static_cast<std::int32_t>(random.next());
+    }
+    Token best = -1;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      bool better = best < 0 || logits[i] > logits[static_cast<std::size_t>(best)];
+      if (allowed(mask, i) && better) best = static_cast<Token>(i);
+    }
+    EXPECT_EQ(Sampler({}, 0).pick(logits, mask), best);
+    EXPECT_EQ(Sampler({}, 0).pick(logits, {}), std::ranges::max_element(logits) - logits.begin());
+  }
+  std::vector<float> nothing(40, -std::numeric_limits<float>::infinity());
+  EXPECT_EQ(Sampler({}, 0).pick(nothing, {}), 0);
 }
 
 TEST(SamplerTest, TheSameSeedGivesTheSameTokens) {

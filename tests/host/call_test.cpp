@@ -55,6 +55,30 @@ TEST_F(Calls, TheStepsTimeoutGoesBeforeTheToolsOwn) {
   EXPECT_EQ(make_tool_call(call, "t", spec, call.args)->timeout_ms, 5);
 }
 
+TEST_F(Calls, TheEngineIsToldWhatComesAfterAWishForTools) {
+  FunctionSpec spec;
+  spec.name = "query";
+  OfferedTool offered{.wire_name = "db__query", .tool = "db", .spec = &spec};
+  StartCall call = start(R"({"messages":[{"role":"user","content":"how many?"}],"turns":3})");
+  call.call.turn = 1;
+  auto first = make_model_request(call, {}, {&offered, 1}, "r");
+  ASSERT_TRUE(first.has_value());
+  EXPECT_TRUE(first->hints.returns);
+  ModelReply reply;
+  reply.tool_calls = json(R"([{"id":"c1","name":"db__query","arguments":{"sql":"select 1"}}])");
+  auto next = make_next_turn(call, {}, {&offered, 1}, "r", reply);
+  ASSERT_TRUE(next.has_value());
+  ASSERT_EQ(next->messages.size(), 2U);
+  EXPECT_EQ(next->messages[1].role, "assistant");
+  EXPECT_EQ(next->messages[1].tool_calls, reply.tool_calls);
+  EXPECT_EQ(next->hints.next_tool, "db__query");
+  EXPECT_EQ(next->hints.program, "r");
+
+  call.call.turn = 3;  // the last one: nothing can follow
+  EXPECT_FALSE(make_model_request(call, {}, {&offered, 1}, "r")->hints.returns);
+  EXPECT_FALSE(make_model_request(call, {}, {}, "r")->hints.returns);
+}
+
 TEST_F(Calls, OnlyALostOnceCallIsInDoubt) {
   struct {
     Effect effect;
