@@ -5,8 +5,9 @@
     third_party.py paths               print the lines, fetch nothing
 
 Items: llama, llama_serial (no OpenMP, for sanitizers), xgrammar, model, schema_suite,
-mcp_servers, pytest, bench_python (LangGraph), bench_durable (DBOS, LangGraph and Restate's SDK),
-restate (its server); without a name what the tests need.
+mcp_servers, openai_js (the client of OpenAI), pytest, bench_python (LangGraph), bench_durable
+(DBOS, LangGraph and Restate's SDK), restate (its server), llama_server (llama.cpp's server,
+quantizer and bench for bench/serving); without a name what the tests need.
 The cache is $SLUICE_CACHE or ~/.cache/sluice. $SLUICE_NATIVE=OFF builds llama.cpp for any
 processor of this kind; $SLUICE_JOBS bounds the compilers that run at once. Each item is
 made in a temporary folder and renamed, under a lock: two builds never collide.
@@ -34,7 +35,8 @@ from downloads import SetupError, say
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = pathlib.Path(os.environ.get("SLUICE_CACHE") or pathlib.Path.home() / ".cache" / "sluice")
 PINS = json.loads((ROOT / "scripts" / "pins.json").read_text())
-DEFAULT_ITEMS = ["llama", "xgrammar", "model", "schema_suite", "mcp_servers", "pytest"]
+DEFAULT_ITEMS = ["llama", "xgrammar", "model", "schema_suite", "mcp_servers", "openai_js",
+                 "pytest"]
 COMPILER_FLAGS = ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_COMPILER=clang-19",
                   "-DCMAKE_CXX_COMPILER=clang++-19"]
 BUILD_TIMEOUT_S = 3600
@@ -83,6 +85,12 @@ def llama_path(openmp, source):
     return CACHE / f"llama.cpp-{pin['release']}-{key}"
 
 
+def llama_server_path(source):
+    """It links the libraries of the item llama, whose key covers release, flags and processor."""
+    recipe = (ROOT / "cmake" / "llama_server" / "CMakeLists.txt").read_bytes()
+    return CACHE / f"llama-server-{short_hash(recipe, llama_path('ON', source).name)}"
+
+
 def xgrammar_path():
     recipe = (ROOT / "cmake" / "xgrammar" / "CMakeLists.txt").read_bytes()
     key = short_hash(recipe, COMPILER_FLAGS, PINS["xgrammar"]["sha256"])
@@ -90,7 +98,8 @@ def xgrammar_path():
 
 
 # The folder of the package-lock.json of each set of npm packages.
-NPM_FOLDERS = {"mcp_servers": ROOT / "tests/e2e/mcp", "restate": ROOT / "bench/durable"}
+NPM_FOLDERS = {"mcp_servers": ROOT / "tests/e2e/mcp", "openai_js": ROOT / "tests/e2e/openai_js",
+               "restate": ROOT / "bench/durable"}
 
 
 def npm_modules(item):
@@ -117,10 +126,12 @@ def paths(source):
         "cache": CACHE,
         "llama": llama_path("ON", source),
         "llama_serial": llama_path("OFF", source),
+        "llama_server": llama_server_path(source),
         "xgrammar": xgrammar_path(),
         "model": CACHE / "models" / pathlib.Path(pin["member"]).name,
         "schema_suite": CACHE / f"jsonschema-suite-{PINS['schema_suite']['version']}" / "json",
         "mcp_servers": npm_modules("mcp_servers"),
+        "openai_js": npm_modules("openai_js"),
         "restate": npm_modules("restate"),
         "pytest": environment_path("pytest") / "bin" / "python",
         "bench_python": environment_path("bench_python") / "bin" / "python",
@@ -208,6 +219,21 @@ def make_llama(target, openmp, source):
             remove(folder / left)
 
 
+def make_llama_server(target, source):
+    libraries = llama_path("ON", source)
+    ensure("llama", libraries, source)
+    downloads.require_space(CACHE, 1500, "building llama.cpp's server")
+    with made_in_temporary(target) as folder:
+        where = pathlib.Path(source).resolve() if source else unpack_llama(folder)
+        say("building llama.cpp's server: once per machine, 4 to 8 minutes on two cores")
+        cmake_install("llama_server", folder / "build", folder,
+                      COMPILER_FLAGS + [f"-DLLAMA_CPP_SOURCE_DIR={where}",
+                                        f"-DSLUICE_LLAMA_PREFIX={libraries}"],
+                      "sluice_llama_server")
+        for left in ("build", "source", "llama.bundle"):
+            remove(folder / left)
+
+
 def remove(path):
     if path.is_dir():
         shutil.rmtree(path)
@@ -288,6 +314,8 @@ def ensure(item, path, source):
             return
         if item in ("llama", "llama_serial"):
             make_llama(path, "ON" if item == "llama" else "OFF", source)
+        elif item == "llama_server":
+            make_llama_server(path, source)
         elif item in REQUIREMENTS:
             make_environment(item, path)
         elif item in NPM_FOLDERS:

@@ -19,7 +19,7 @@
 namespace sluice::cli {
 namespace {
 
-constexpr std::array<Command, 16> kCommands{{
+constexpr std::array<Command, 17> kCommands{{
     {"run", "Run a plan", &add_run},
     {"resume", "Go on with a run that stopped, where it stopped", &add_resume},
     {"runs", "List the runs that were recorded; show, tail, export, check, gc", &add_runs},
@@ -34,6 +34,7 @@ constexpr std::array<Command, 16> kCommands{{
     {"explain", "Show a plan's graph: what waits for what, and what runs where", &add_explain},
     {"tools", "List the kinds of tools, or the tools of a plan", &add_tools},
     {"models", "List the models at hand, or the models of a plan", &add_models},
+    {"serve", "Serve models over the OpenAI routes", &add_serve},
     {"init", "Write a plan to start from", &add_init},
     {"version", "Print the version", &add_version},
     {"completion", "Print completion for bash, zsh or fish", &add_completion},
@@ -45,6 +46,12 @@ constexpr std::array<Command, 5> kRunsCommands{{
     {"export", "The records of a run, one JSON object a line", &add_runs_export},
     {"check", "Read the whole journal and say what is whole", &add_runs_check},
     {"gc", "Delete runs that ended long ago", &add_runs_gc},
+}};
+
+constexpr std::array<Command, 2> kModelsCommands{{
+    {"calibrate", "Measure what the engine needs for a model here", &add_models_calibrate},
+    {"prepare", "Write the weights in the format that computes fastest here",
+     &add_models_prepare},
 }};
 
 constexpr std::string_view kFooter =
@@ -148,6 +155,7 @@ void set_level(const std::string& name) {
 
 std::span<const Command> commands() { return kCommands; }
 std::span<const Command> runs_commands() { return kRunsCommands; }
+std::span<const Command> models_commands() { return kModelsCommands; }
 
 int run_command_line(int argc, char** argv) {
   if (explain_first_words(argc, argv)) return kUsageWrong;

@@ -18,7 +18,8 @@ struct Command {
   AddCommand add;
 };
 std::span<const Command> commands();
-std::span<const Command> runs_commands();  // those of `sluice runs`
+std::span<const Command> runs_commands();    // those of `sluice runs`
+std::span<const Command> models_commands();  // those of `sluice models`
 
 void add_run(CLI::App& app, int& status);
 void add_resume(CLI::App& app, int& status);
@@ -33,6 +34,7 @@ void add_check(CLI::App& app, int& status);
 void add_explain(CLI::App& app, int& status);
 void add_tools(CLI::App& app, int& status);
 void add_models(CLI::App& app, int& status);
+void add_serve(CLI::App& app, int& status);
 void add_init(CLI::App& app, int& status);
 void add_version(CLI::App& app, int& status);
 void add_completion(CLI::App& app, int& status);
@@ -42,6 +44,9 @@ void add_runs_tail(CLI::App& app, int& status);
 void add_runs_export(CLI::App& app, int& status);
 void add_runs_check(CLI::App& app, int& status);
 void add_runs_gc(CLI::App& app, int& status);
+
+void add_models_calibrate(CLI::App& app, int& status);
+void add_models_prepare(CLI::App& app, int& status);
 
 std::string version_text();  // with a line end
 

@@ -95,7 +95,7 @@ void Progress::show(const RunSummary& summary, const EngineStats& engines, Stead
   std::uint64_t tasks = 0;
   for (const StepSummary& step : summary.steps) tasks += ended(step);
   // An engine counts tokens as they come; servers tell theirs at the end of a call.
-  const std::uint64_t live = engines.prefill_tokens + engines.decode_tokens;
+  const std::uint64_t live = engines.prefill_tokens + engines.decode_tokens + engines.forced_tokens;
   rates_.sample(now, tasks, std::max(live, summary.usage.tokens()));
   if (terminal_.interactive) {
     redraw(summary, now);

@@ -81,6 +81,7 @@ RunSettings live_settings(const LiveOptions& options, const std::filesystem::pat
   RunSettings settings = settings_of(options.machine, plan_folder);
   settings.memory_bytes = memory_bytes;
   settings.handle_signals = true;
+  settings.person_reads = terminal_of(2).interactive;
   settings.journal = journal;
   return settings;
 }

@@ -21,6 +21,7 @@ def environment(**more):
     env.pop("GTEST_OUTPUT", None)
     if "SLUICE_TEST_MODEL" in os.environ:
         env["SLUICE_MODEL"] = os.environ["SLUICE_TEST_MODEL"]
+    env["SLUICE_WEIGHTS"] = "as-is"  # whatever the person who tests has prepared
     env.update(more)
     return env
 
@@ -58,7 +59,7 @@ class Sluice:
         """Runs are journaled in the test's folder, never in that of the person who tests."""
         return environment(**{"SLUICE_JOURNAL": str(self.folder / "journal.db"), **(more or {})})
 
-    def __call__(self, *arguments, timeout=60, env=None, stdin=None):
+    def __call__(self, *arguments, timeout=180, env=None, stdin=None):
         return subprocess.run(self.words(*arguments), cwd=self.folder, text=True,
                               capture_output=True, timeout=timeout, input=stdin,
                               env=self.variables(env))
