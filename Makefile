@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := all
 .PHONY: all demo test test-long test-asan test-tsan bench-graph bench-expr bench-start bench-durable \
-        bench-attention soak soak-bugs format lint clean help packages
+        bench-attention bench-serving soak soak-bugs format lint clean help packages
 
 # Configures build/$(1) when needed and builds the targets $(2) there.
 define build
@@ -30,7 +30,7 @@ define provide
 endef
 
 ENGINE := llama xgrammar model
-TESTED := llama xgrammar model schema_suite mcp_servers pytest
+TESTED := llama xgrammar model schema_suite mcp_servers openai_js pytest
 SANITIZED := $(subst llama,llama_serial,$(TESTED))
 
 packages:
@@ -95,6 +95,14 @@ bench-attention: packages ## our attention kernel against llama.cpp's (see bench
 	$(call provide,$(ENGINE))
 	$(call build,release,bench_attention)
 	@build/release/bin/bench_attention --model $$(sed -n 's/^model=//p' build/.third_party)
+
+# SLUICE_BENCH holds more options, such as `--rows docs --quick` (see bench/serving/README.md).
+bench-serving: packages ## our server beside llama.cpp's (see bench/serving/README.md)
+	$(call provide,$(ENGINE) llama_server)
+	$(call build,release,sluice)
+	@python3 bench/serving/serving.py --sluice build/release/bin/sluice \
+	  --llama $$(sed -n 's/^llama_server=//p' build/.third_party) \
+	  --model $$(sed -n 's/^model=//p' build/.third_party) $(SLUICE_BENCH)
 
 bench-expr: packages ## time per expression (see bench/expr/README.md)
 	$(call provide,llama xgrammar)
