@@ -104,7 +104,12 @@ sluice_add_test(setup ${SLUICE_PYTHON} tests/setup/test_third_party.py
 # Those of durability kill, fill and damage; they are an entry of their own, with time for 200 kills.
 set(e2e_durable test_durable test_store_faults test_old_journals test_kill)
 list(TRANSFORM e2e_durable REPLACE "(.+)" "tests/e2e/\\1.py")
+# Those of the server are one too: clients of two languages, 10,000 connections.
+set(e2e_serve test_serve test_serve_faults test_serve_js test_serve_soak)
+list(TRANSFORM e2e_serve REPLACE "(.+)" "tests/e2e/\\1.py")
 list(TRANSFORM e2e_durable PREPEND "--ignore=" OUTPUT_VARIABLE ignored)
+list(TRANSFORM e2e_serve PREPEND "--ignore=" OUTPUT_VARIABLE ignored_serve)
+list(APPEND ignored ${ignored_serve})
 file(GLOB e2e CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/e2e/test_*.py")
 if(e2e AND TARGET sluice)
   set(pytest ${SLUICE_THIRD_PARTY_pytest} -m pytest -q -p no:cacheprovider)
@@ -112,6 +117,8 @@ if(e2e AND TARGET sluice)
                   --junitxml=${SLUICE_TEST_RESULTS}/e2e.xml)
   sluice_add_test(e2e_durable ${pytest} ${e2e_durable}
                   --junitxml=${SLUICE_TEST_RESULTS}/e2e_durable.xml)
-  set_tests_properties(e2e e2e_durable PROPERTIES RUN_SERIAL ON)
+  sluice_add_test(e2e_serve ${pytest} ${e2e_serve}
+                  --junitxml=${SLUICE_TEST_RESULTS}/e2e_serve.xml)
+  set_tests_properties(e2e e2e_durable e2e_serve PROPERTIES RUN_SERIAL ON)
   set_tests_properties(e2e_durable PROPERTIES TIMEOUT 1500)
 endif()

@@ -156,6 +156,7 @@ Result<PreparedRequest> RequestPreparer::prepare(const ModelRequest& request, Re
               .arrived_ns = arrived_ns,
               .deadline_ns = hints.deadline_ns,
               .returns_at_ns = hints.returns_at_ns,
+              .returns = out.comes_back,
               .deterministic = request.deterministic || deterministic_,
               .policies = hints.policies};
   out.callbacks = std::move(callbacks);

@@ -53,6 +53,7 @@ struct RequestView {
   SteadyNs program_since_ns = 0;           // of its program's first request
   std::optional<SteadyNs> deadline_ns;     // of the program
   std::optional<SteadyNs> returns_at_ns;   // when its program is expected back after it
+  bool returns = false;                    // expected back, also where nobody knows when
   std::uint32_t preempted = 0;             // how often
   bool deterministic = false;
   bool prefetch = false;  // only computes its prompt, for a request that will come

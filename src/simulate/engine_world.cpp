@@ -81,6 +81,7 @@ class EngineWorld {
       ledger_.arrive(view.tenant, view.program, now_ns_);
       view.program_since_ns =
           view.program.empty() ? view.arrived_ns : ledger_.program_since_ns(view.program, now_ns_);
+      view.returns = program.telling >= Telling::kReturns && clients_.turns_left(one.request) > 0;
       if (program.telling == Telling::kPlan) {
         view.expected_tokens = one.request.output;
         view.rank = size32(clients_.turns_left(one.request) + 1);

@@ -42,7 +42,7 @@ class Served:
 
     def ask(self, method, path, body=None, headers=None):
         """A plain request: (status, headers, body)."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=120)
         data = json.dumps(body) if isinstance(body, (dict, list)) else body
         connection.request(method, path, data, headers or {})
         response = connection.getresponse()

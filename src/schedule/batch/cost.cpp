@@ -105,6 +105,14 @@ class Forming {
     decision_.prefill.push_back({one.view->id, tokens});
   }
 
+  // Whether more of its program comes after this request, as far as anybody knows: it has come back
+  // before, or the plan says so. A name alone, which a server gives to everybody, says nothing.
+  static bool goes_on(const RequestView& view) {
+    const bool came_back = view.program_since_ns < view.arrived_ns;
+    const bool told = view.returns || view.returns_at_ns || view.remaining_path_s;
+    return !view.program.empty() && (came_back || told);
+  }
+
   // A prompt computed beside those that decode delays them, so it stands back behind those that
   // rank before it as long as that costs them more than what all that wait gain: with one more in
   // it, each token of a decode batch takes less of the machine.
@@ -115,8 +123,8 @@ class Forming {
       tokens += other->left_output;
       if (other->rank > one.rank) continue;
       // Of a request on its own, or of the same program, nothing but its own end depends on it.
-      const std::string& program = other->view->program;
-      ahead += program.empty() || program == one.view->program ? 0 : 1;
+      const bool same = other->view->program == one.view->program;
+      ahead += goes_on(*other->view) && !same ? 1 : 0;
     }
     if (ahead == 0) return false;
     auto decoding = static_cast<std::uint32_t>(input_.decoding.size());
