@@ -80,6 +80,13 @@ if(TARGET test_engine)
   set_tests_properties(engine PROPERTIES TIMEOUT 3600)
 endif()
 
+# These compute on all cores: beside another test their threads would wait for each other most of the time.
+foreach(test IN ITEMS engine contract)
+  if(TARGET test_${test})
+    set_tests_properties(${test} PROPERTIES PROCESSORS 2)
+  endif()
+endforeach()
+
 # ggml's own cases of the attention op, against our kernel.
 if(SLUICE_WITH_ENGINE)
   set(ggml_cases ${SLUICE_THIRD_PARTY_${llama}}/share/ggml_tests/test-backend-ops.cpp)
@@ -89,7 +96,7 @@ if(SLUICE_WITH_ENGINE)
     COMPILE_DEFINITIONS main=ggml_op_cases_main)
   target_link_libraries(ggml_op_cases PRIVATE sluice_engine)
   sluice_add_test(ggml_op_cases ggml_op_cases)
-  set_tests_properties(ggml_op_cases PROPERTIES TIMEOUT 3600)  # all of them take 20 minutes
+  set_tests_properties(ggml_op_cases PROPERTIES PROCESSORS 2 TIMEOUT 3600)  # all take 20 minutes
 endif()
 
 # The checks over our own sources.
