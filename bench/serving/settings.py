@@ -67,7 +67,7 @@ def peer_from(word):
                 IDLE if "i" in parts else ())
 
 
-# The full sizes of the table, and small ones to develop with.
+# The full sizes, and small ones to develop with.
 SIZES = {
     "docs": Size(documents=24, questions=6, in_flight=16, prompt_tokens=1100, max_tokens=32),
     "agents": Size(sessions=8, turns=5, prompt_tokens=3000, max_tokens=48, pool_tokens=12288),
