@@ -192,7 +192,7 @@ def test_ten_thousand_idle_connections(serve):
 
 
 # An answer that no sampling ends early: 200 strings.
-LONG = {"max_tokens": 1500, "response_format": {"type": "json_schema", "json_schema": {
+LONG_ANSWER = {"max_tokens": 1500, "response_format": {"type": "json_schema", "json_schema": {
     "name": "long", "schema": {"type": "array", "minItems": 200, "maxItems": 200,
                                "items": {"type": "string", "minLength": 10, "maxLength": 10}}}}}
 
@@ -229,7 +229,7 @@ def test_sigterm_finishes_what_was_accepted(serve):
 
 def test_a_second_signal_cuts_off(serve):
     server = serve("--max-running", 1, "--context", 2048)
-    threads, statuses = under_load(server, 4, **LONG)
+    threads, statuses = under_load(server, 4, **LONG_ANSWER)
     wait_until(lambda: server.metric("sluice_requests_running") == 1, what="one runs")
     server.process.send_signal(signal.SIGTERM)
     time.sleep(0.3)
@@ -245,7 +245,7 @@ def test_a_second_signal_cuts_off(serve):
 
 def test_the_time_for_draining_is_limited(serve):
     server = serve("--max-running", 1, "--context", 2048, "--drain-s", 1)
-    threads, statuses = under_load(server, 3, **LONG)
+    threads, statuses = under_load(server, 3, **LONG_ANSWER)
     wait_until(lambda: server.metric("sluice_requests_running") == 1, what="one runs")
     begun = time.monotonic()
     assert server.end() == 0
