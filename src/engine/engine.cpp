@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "data/value.h"
 #include "engine/calibrate.h"
 #include "engine/engine_instance.h"
 
@@ -82,7 +83,8 @@ void set_cell_bytes(EngineOptions& options, const llama_model* model) {
 ModelInfo describe_model(const EngineOptions& options, const llama_model* model,
                          bool has_template) {
   std::string name = meta_text(model, "general.name");
-  if (name.empty()) name = options.file.stem().string();
+  if (name.empty() || !valid_utf8(name)) name = options.file.stem().string();
+  if (!valid_utf8(name)) name = "a model";
   std::array<char, 128> kind{};
   llama_model_desc(model, kind.data(), kind.size());
   ModelInfo info;

@@ -67,7 +67,19 @@ std::string code_of(const Error& error) {
   return code;
 }
 
-Value text_or_null(const std::string& text) { return text.empty() ? Value() : Value::string(text); }
+// Messages quote what clients sent, whole or cut off: bytes that are no UTF-8 become U+FFFD.
+Value shown(std::string_view text) {
+  std::string out;
+  while (true) {
+    const std::size_t good = utf8_valid_prefix(text);
+    out += text.substr(0, good);
+    if (good == text.size()) return Value::string(out);
+    out += "\xEF\xBF\xBD";
+    text.remove_prefix(good + 1);
+  }
+}
+
+Value text_or_null(const std::string& text) { return text.empty() ? Value() : shown(text); }
 
 }  // namespace
 
@@ -95,8 +107,8 @@ ApiError going_down() {
 }
 
 Value error_value(const ApiError& error) {
-  return Value::object({{"error", Value::object({{"message", Value::string(error.message)},
-                                                 {"type", Value::string(error.type)},
+  return Value::object({{"error", Value::object({{"message", shown(error.message)},
+                                                 {"type", shown(error.type)},
                                                  {"param", text_or_null(error.param)},
                                                  {"code", text_or_null(error.code)}})}});
 }

@@ -149,6 +149,20 @@ def shared(tmp_path_factory):
     served.close()
 
 
+def test_paths_that_are_no_text(shared):
+    for path in (b"/v1/\xff\xfe", b"/v1/models/\xff", b"/v1/models/x" + "é".encode() * 200):
+        with shared.connect() as connection:
+            connection.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            answer = b""
+            while piece := connection.recv(65536):
+                answer += piece
+        assert answer.startswith(b"HTTP/1.1 404 "), answer
+        assert json.loads(answer.partition(b"\r\n\r\n")[2].decode())["error"]["message"]
+    long_name = json.dumps({"model": "x" + "é" * 200, "messages": [{"role": "user", "content": "x"}]})
+    assert shared.ask("POST", "/v1/chat/completions", long_name.encode())[0] in (400, 404)
+    assert shared.chat("hi")[0] == 200
+
+
 def test_a_body_over_the_limit(shared):
     status, _, answer = shared.ask("POST", "/v1/chat/completions", b"x" * (3 << 20))
     assert status == 413 and json.loads(answer)["error"]["code"] == "request_too_large"
