@@ -15,14 +15,15 @@ import os
 import pathlib
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
 sys.dont_write_bytecode = True
+sys.path.insert(1, str(pathlib.Path(__file__).resolve().parent.parent / "llama_peer"))
 import bound
 import http_client
+import model_files
 import report
 import servers
 import settings
@@ -47,23 +48,7 @@ def say(text):
 
 
 def converted(options, name):
-    """The model in another format, made once by llama.cpp's quantizer and kept beside it."""
-    source = pathlib.Path(options.model)
-    if name == "same":
-        return str(source)
-    folder = source.parent / "bench"
-    target = folder / f"{source.stem.rsplit('.', 1)[0]}.{name.upper()}.gguf"
-    if not target.exists():
-        say(f"converting {source.name} to {name}")
-        folder.mkdir(exist_ok=True)
-        part = target.with_suffix(".part")
-        done = subprocess.run([f"{options.llama}/bin/llama-quantize", "--allow-requantize",
-                               str(source), str(part), name.upper(), str(options.threads)],
-                              capture_output=True, text=True)
-        if done.returncode != 0:
-            raise SystemExit(f"llama-quantize failed:\n{done.stderr[-2000:]}")
-        os.rename(part, target)
-    return str(target)
+    return model_files.converted(options.model, options.llama, options.threads, name, say)
 
 
 def peer_setup(options, model, peer, size):
@@ -83,26 +68,15 @@ def our_setup(options, model, kind, size):
 
 
 def our_environment(options, model, kind="plain"):
-    """A cache of the bench's own: what is measured and converted here stays out of the user's. Only the
-    file as it is shipped may be converted."""
-    out = [("SLUICE_CACHE", str(pathlib.Path(options.model).parent / "bench" / "sluice"))]
-    out += [("SLUICE_ATTENTION", "ggml")] * (kind == "ggml")
-    out += [("SLUICE_WEIGHTS", "as-is")] * (model != options.model)
-    return tuple(out)
+    return (model_files.our_environment(options.model, model) +
+            (("SLUICE_ATTENTION", "ggml"),) * (kind == "ggml"))
 
 
 def get_ready(options):
-    """What a user's second start finds: the costs measured and the weights' format chosen, both on the
-    machine as quiet as the runs have it."""
+    """What a user's second start finds, on the machine as quiet as the runs have it."""
     for name in options.formats:
-        commands = [["prepare"]] * (name == "same") + [["calibrate"]]
-        model = converted(options, name)
-        for command in commands:
-            say(f"sluice models {command[0]}, {name}")
-            done = subprocess.run([options.sluice, "models", *command, model], capture_output=True,
-                                  text=True,
-                                  env=dict(os.environ, **dict(our_environment(options, model))))
-            print(f"  {name} · sluice models {command[0]}: " + (done.stdout or done.stderr).strip())
+        for words in model_files.get_ready(options.sluice, options.model, converted(options, name), say):
+            print(f"  {name} · {words}")
 
 
 def workload_of(options, row):
@@ -312,6 +286,11 @@ def read_options():
     return options
 
 
+def write_json(options, result):
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(result, indent=1))
+
+
 def main():
     options = read_options()
     logs = tempfile.mkdtemp(prefix="bench-serving-")
@@ -320,17 +299,16 @@ def main():
              "threads": options.threads, "rounds": options.rounds, "quick": options.quick,
              "host MB": settings.HOST_MB, "pool tokens": settings.POOL_TOKENS}
     if options.tune:
-        result = tune(options, logs)
-    else:
-        if set(options.sides) - {"peer"} and not options.no_calibration:
-            get_ready(options)
-        lines = [measure_row(options, row, name, logs)
-                 for row in options.rows for name in options.formats
-                 if row not in OWN_ROWS or name == options.formats[-1]]
-        print_table(lines)
-        result = {"lines": lines}
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps({**about, **result}, indent=1))
+        write_json(options, {**about, **tune(options, logs)})
+        return
+    if set(options.sides) - {"peer"} and not options.no_calibration:
+        get_ready(options)
+    lines = []
+    for row, name in [(row, name) for row in options.rows for name in options.formats
+                      if row not in OWN_ROWS or name == options.formats[-1]]:
+        lines.append(measure_row(options, row, name, logs))
+        write_json(options, {**about, "lines": lines})  # an hour's run may be broken off
+    print_table(lines)
 
 
 if __name__ == "__main__":
