@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := all
 .PHONY: all demo test test-long test-asan test-tsan bench-graph bench-expr bench-start bench-durable \
-        bench-attention bench-serving soak soak-bugs format lint clean help packages
+        bench-attention bench-serving bench-batch soak soak-bugs format lint clean help packages
 
 # Configures build/$(1) when needed and builds the targets $(2) there.
 define build
@@ -103,6 +103,16 @@ bench-serving: packages ## our server beside llama.cpp's (see bench/serving/READ
 	@python3 bench/serving/serving.py --sluice build/release/bin/sluice \
 	  --llama $$(sed -n 's/^llama_server=//p' build/.third_party) \
 	  --model $$(sed -n 's/^model=//p' build/.third_party) $(SLUICE_BENCH)
+
+# SLUICE_BENCH holds more options, such as `--quick` or `--parallelqa FILE` (see bench/batch/README.md).
+bench-batch: packages ## whole pipelines beside programs on llama.cpp's server (see bench/batch/README.md)
+	$(call provide,$(ENGINE) llama_server bench_python)
+	$(call build,release,sluice bench_planning)
+	@python3 bench/batch/batch.py --sluice build/release/bin/sluice \
+	  --planning build/release/bin/bench_planning \
+	  --llama $$(sed -n 's/^llama_server=//p' build/.third_party) \
+	  --model $$(sed -n 's/^model=//p' build/.third_party) \
+	  --python $$(sed -n 's/^bench_python=//p' build/.third_party) $(SLUICE_BENCH)
 
 bench-expr: packages ## time per expression (see bench/expr/README.md)
 	$(call provide,llama xgrammar)

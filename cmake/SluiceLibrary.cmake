@@ -10,7 +10,7 @@ set(third_party_engine llama::llama llama::jinja llama::ggml_private xgrammar::x
 set(third_party_tools SQLite::SQLite3 ZLIB::ZLIB CURL::libcurl Boost::headers)
 set(third_party_simulate SQLite::SQLite3)
 set(third_party_host Boost::headers)
-set(third_party_serve Boost::headers OpenSSL::SSL)
+set(third_party_serve Boost::headers OpenSSL::SSL prometheus::prometheus)
 set(third_party_cli CLI11::CLI11 Boost::headers)
 
 # All .cpp files of a directory and of the directories one level below it.

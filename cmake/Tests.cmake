@@ -38,6 +38,7 @@ endfunction()
 
 # The folder of src/ that a test folder of another name is about.
 set(SLUICE_TESTED_BY_sim simulate)
+set(SLUICE_TESTED_BY_laws simulate)
 
 # A test folder that mirrors a folder of src/ links that; any other links all of them.
 function(sluice_test folder)
@@ -69,6 +70,16 @@ foreach(folder IN LISTS folders)
     sluice_test(${folder})
   endif()
 endforeach()
+
+# The laws are about passes under the run loop; of the host they need one part alone.
+if(TARGET test_laws)
+  target_sources(test_laws PRIVATE ${PROJECT_SOURCE_DIR}/src/host/shared_calls.cpp)
+endif()
+
+# Every file in twenty variations.
+if(TARGET test_plans)
+  set_tests_properties(plans PROPERTIES TIMEOUT 1500)
+endif()
 
 # 10,000 seeds and every operation of the disk take minutes.
 if(TARGET test_sim)

@@ -21,6 +21,7 @@ sluice_pkg_config(xxhash libxxhash)
 sluice_pkg_config(hwy libhwy)
 sluice_pkg_config(zstd libzstd)
 sluice_pkg_config(pqxx libpqxx)
+sluice_pkg_config(prometheus prometheus-cpp-core)
 
 option(SLUICE_WITH_ENGINE "Build the embedded engine (llama.cpp and XGrammar)" ON)
 set(LLAMA_CPP_SOURCE_DIR "" CACHE PATH "A checkout of llama.cpp to use in place of the pinned one")

@@ -8,10 +8,10 @@ packages="
   cmake ninja-build ccache pkg-config git ca-certificates
   libboost1.81-dev libcurl4-openssl-dev libfyaml-dev libre2-dev libfmt-dev libspdlog-dev
   libcli11-dev libsqlite3-dev libssl-dev libxxhash-dev libzstd-dev zlib1g-dev libhwy-dev
-  libhowardhinnant-date-dev tzdata
+  libhowardhinnant-date-dev tzdata prometheus-cpp-dev
   libpqxx-dev postgresql
   libgtest-dev libgmock-dev libbenchmark-dev libtbb-dev
-  bubblewrap python3 python3-venv python3-pip
+  bubblewrap chromium-headless-shell python3 python3-venv python3-pip
 "
 
 installed=$(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' $packages 2>/dev/null |

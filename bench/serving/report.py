@@ -2,11 +2,7 @@
 
 import statistics
 
-def percentile(values, share):
-    ordered = sorted(values)
-    if not ordered:
-        return float("nan")
-    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
+from figures import common_start, format_number, percentile, spread
 
 
 def measures(workload, outcome):
@@ -64,13 +60,6 @@ def ratio(name, peer, ours):
     return top / bottom if bottom else float("nan")
 
 
-def spread(values, form="{:.2f}"):
-    if len(values) == 1:
-        return form.format(values[0])
-    low, middle, high = (form.format(f(values)) for f in (min, statistics.median, max))
-    return f"{middle} ({low} to {high})"
-
-
 def agreement(left, right):
     """(equal answers, compared, equal leading characters' share) of two sides' texts by request name."""
     texts = {answer.name: answer.text for answer in right if not answer.error}
@@ -79,19 +68,6 @@ def agreement(left, right):
     same = sum(1 for a, b in pairs if a == b)
     leading = sum(common_start(a, b) / max(1, len(a), len(b)) for a, b in pairs)
     return same, len(pairs), leading / max(1, len(pairs))
-
-
-def common_start(a, b):
-    for at, (x, y) in enumerate(zip(a, b)):
-        if x != y:
-            return at
-    return min(len(a), len(b))
-
-
-def format_number(value):
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
 
 
 def print_run(workload, setup_name, numbers):

@@ -1,4 +1,5 @@
-// How often greedy text differs when a request is decoded in a batch with others in place of alone.
+// How often greedy text differs when a request is decoded in a batch with others in place of alone,
+// under the default policies and under each other one.
 // Usage: bench_ties MODEL.gguf [PROMPTS [TOKENS [PARALLEL [THREADS]]]]
 #include <fmt/format.h>
 
@@ -10,6 +11,7 @@
 
 #include "base/clock.h"
 #include "engine/engine.h"
+#include "schedule/policies.h"
 
 namespace sluice {
 namespace {
@@ -100,6 +102,27 @@ void compare(const std::vector<Text>& alone, const std::vector<Text>& batched) {
       leads[leads.size() / 2], leads.back());
 }
 
+// Every policy that is not a default, alone.
+std::vector<std::pair<std::string, PolicyNames>> other_policies() {
+  const PolicyNames defaults = PolicySettings{}.names;
+  const PolicyTables& tables = policy_tables();
+  std::vector<std::pair<std::string, PolicyNames>> out;
+  auto add = [&](const char* kind, const auto& rows, std::string PolicyNames::* member) {
+    for (const auto& row : rows) {
+      if (row.name == defaults.*member) continue;
+      PolicyNames names = defaults;
+      names.*member = row.name;
+      out.emplace_back(fmt::format("{}={}", kind, row.name), names);
+    }
+  };
+  add("order", tables.order, &PolicyNames::order);
+  add("batch", tables.batch, &PolicyNames::batch);
+  add("admission", tables.admission, &PolicyNames::admission);
+  add("lifetime", tables.lifetime, &PolicyNames::lifetime);
+  add("fairness", tables.fairness, &PolicyNames::fairness);
+  return out;
+}
+
 int bench(int argc, char** argv) {
   auto number = [&](int at, std::size_t otherwise) {
     return argc > at ? std::strtoull(argv[at], nullptr, 10) : otherwise;
@@ -113,18 +136,27 @@ int bench(int argc, char** argv) {
   std::size_t parallel = number(4, 16);
   auto threads = static_cast<std::uint32_t>(number(5, 0));  // 0: one a core
   SteadyNs start = system_clock().steady_ns();
-  auto model = open_engine({.file = argv[1], .context_tokens = 1024, .threads = threads});
-  if (!model) {
-    fmt::print(stderr, "{}\n", model.error().to_string());
-    return 1;
-  }
-  fmt::print("{}: opened in {} ms\n", (*model)->info().description,
+  auto open = [&](const PolicyNames& names) {
+    EngineOptions options{.file = argv[1], .context_tokens = 1024, .threads = threads};
+    options.policies.names = names;
+    auto opened = open_engine(options);
+    if (opened) return std::move(*opened);
+    fmt::print(stderr, "{}\n", opened.error().to_string());
+    std::exit(1);
+  };
+  auto model = open(PolicySettings{}.names);
+  fmt::print("{}: opened in {} ms\n", model->info().description,
              (system_clock().steady_ns() - start) / kNsPerMs);
-  auto alone = run(**model, prompts, tokens, 1, true);
-  auto one = run(**model, prompts, tokens, 1, false);
+  auto alone = run(*model, prompts, tokens, 1, true);
+  auto one = run(*model, prompts, tokens, 1, false);
   compare(alone, one);
-  auto batched = run(**model, prompts, tokens, parallel, false);
+  auto batched = run(*model, prompts, tokens, parallel, false);
   compare(alone, batched);
+  model.reset();
+  for (const auto& [what, names] : other_policies()) {
+    fmt::print("\n{}\n", what);
+    compare(alone, run(*open(names), prompts, tokens, parallel, false));
+  }
   return 0;
 }
 

@@ -19,8 +19,9 @@
 namespace sluice::cli {
 namespace {
 
-constexpr std::array<Command, 17> kCommands{{
+constexpr std::array<Command, 18> kCommands{{
     {"run", "Run a plan", &add_run},
+    {"batch", "Run a plan for every row of a table", &add_batch},
     {"resume", "Go on with a run that stopped, where it stopped", &add_resume},
     {"runs", "List the runs that were recorded; show, tail, export, check, gc", &add_runs},
     {"approve", "List what waits for a person, and what to type", &add_approve},
@@ -31,7 +32,7 @@ constexpr std::array<Command, 17> kCommands{{
     {"fork", "A new run from a step of an old one, with what is the same", &add_fork},
     {"replay", "Decide again all that a run decided, and compare", &add_replay},
     {"check", "Find everything that is wrong with plans, without running them", &add_check},
-    {"explain", "Show a plan's graph: what waits for what, and what runs where", &add_explain},
+    {"explain", "Show what a plan will do and cost, or where a run spent its time", &add_explain},
     {"tools", "List the kinds of tools, or the tools of a plan", &add_tools},
     {"models", "List the models at hand, or the models of a plan", &add_models},
     {"serve", "Serve models over the OpenAI routes", &add_serve},
@@ -50,8 +51,7 @@ constexpr std::array<Command, 5> kRunsCommands{{
 
 constexpr std::array<Command, 2> kModelsCommands{{
     {"calibrate", "Measure what the engine needs for a model here", &add_models_calibrate},
-    {"prepare", "Write the weights in the format that computes fastest here",
-     &add_models_prepare},
+    {"prepare", "Write the weights in the format that computes fastest here", &add_models_prepare},
 }};
 
 constexpr std::string_view kFooter =
@@ -59,6 +59,7 @@ constexpr std::string_view kFooter =
     "  sluice init hello && sluice run hello/plan.yaml\n"
     "  sluice check plan.yaml\n"
     "  sluice run plan.yaml --param count=10 --model my.gguf\n"
+    "  sluice batch plan.yaml --input rows.csv --output out.jsonl\n"
     "  sluice explain plan.yaml --format mermaid\n"
     "  sluice runs   and   sluice runs show last\n"
     "  sluice resume last\n"

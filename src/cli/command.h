@@ -22,6 +22,7 @@ std::span<const Command> runs_commands();    // those of `sluice runs`
 std::span<const Command> models_commands();  // those of `sluice models`
 
 void add_run(CLI::App& app, int& status);
+void add_batch(CLI::App& app, int& status);
 void add_resume(CLI::App& app, int& status);
 void add_runs(CLI::App& app, int& status);
 void add_approve(CLI::App& app, int& status);

@@ -1,15 +1,26 @@
-// sluice explain: a plan's graph, without running it.
+// sluice explain: what a plan is expected to do and to cost, without running it; and what a run of
+// it really did, beside that.
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "cli/command.h"
 #include "cli/exit_code.h"
+#include "cli/explain/cost_sources.h"
+#include "cli/explain/explanation.h"
+#include "cli/journal_options.h"
 #include "cli/messages.h"
+#include "cli/optimizer_options.h"
+#include "cli/params.h"
 #include "cli/plan_file.h"
-#include "cli/plan_graph.h"
+#include "cli/run_options.h"
+#include "cli/run_words.h"
+#include "cost/what_if.h"
 #include "data/json.h"
-#include "plan/lower.h"
+#include "host/run_profile.h"
+#include "optimize/optimizer.h"
 #include "plan/tool_catalog.h"
 
 namespace sluice::cli {
@@ -17,43 +28,147 @@ namespace {
 
 struct ExplainArguments {
   std::string plan;
+  std::string run;  // of --analyze
   std::string format = "text";
+  ParamArguments params;
+  OptimizerOptions optimizer;
+  MachineOptions machine;
+  JournalOptions journal;
 };
 
-int explain_command(const ExplainArguments& arguments) {
+constexpr std::string_view kFooter =
+    "`flow` edges pass item by item, `wait` edges need all of a step first. Nothing is run and no\n"
+    "model is loaded. Estimates come from earlier runs of steps with the same meaning (history),\n"
+    "from measurements and prices, or are stated defaults; parameters make them better.\n"
+    "\n"
+    "Examples:\n"
+    "  sluice explain plan.yaml\n"
+    "  sluice explain plan.yaml --input rows.jsonl --without merge_equal_steps\n"
+    "  sluice explain --analyze last\n"
+    "  sluice explain --analyze last --format html > run.html\n"
+    "  sluice explain plan.yaml --format dot | dot -Tsvg > plan.svg\n";
+
+std::string printed(const Explanation& explained, const std::string& format) {
+  if (format == "dot") return explain_dot(explained);
+  if (format == "mermaid") return explain_mermaid(explained);
+  if (format == "html") return explain_html(explained);
+  if (format == "json") return to_json(explain_json(explained), {.indent = 2}) + "\n";
+  return explain_text(explained, terminal_of(1));
+}
+
+// The names of parameters that must be given and are not.
+std::string missing_params(const Plan& plan, const Value& given) {
+  std::string names;
+  for (const ParamSpec& param : plan.params) {
+    if (param.has_default || given.find(param.id) != nullptr) continue;
+    names += (names.empty() ? "" : ", ") + param.id;
+  }
+  return names;
+}
+
+int explain_a_plan(const ExplainArguments& arguments) {
+  auto optimizer = optimizer_settings(arguments.optimizer);
+  if (!optimizer) return end_with(optimizer.error());
   auto checked = require_plan(arguments.plan, false);
   if (!checked) return checked.error();
-  auto catalog = catalog_of(*checked->plan);
-  auto physical = lower_plan(checked->plan, *catalog);
-  if (!physical) return end_with(physical.error());
-  const PlanGraph graph = graph_of(**physical);
-  std::string text;
-  if (arguments.format == "dot") {
-    text = graph_dot(graph);
-  } else if (arguments.format == "mermaid") {
-    text = graph_mermaid(graph);
-  } else if (arguments.format == "json") {
-    text = to_json(graph_json(graph), {.indent = 2}) + "\n";
-  } else {
-    text = graph_text(graph, arguments.plan, *checked->plan);
+  auto given = collect_params(*checked->plan, arguments.params);
+  if (!given) return end_with(given.error());
+  std::optional<Value> params;
+  const std::string missing = missing_params(*checked->plan, *given);
+  if (missing.empty()) {
+    auto bound = require_params(*checked, given);
+    if (!bound) return bound.error();
+    params = std::move(*bound);
   }
-  return print_text(text);
+  const RunSettings settings = settings_of(arguments.machine, checked->folder);
+  const CostSources sources(checked->plan, settings, params ? &*params : nullptr);
+  auto catalog = catalog_of(*checked->plan);
+  auto optimized = optimize_plan({.plan = checked->plan,
+                                  .tools = *catalog,
+                                  .params = params ? &*params : nullptr,
+                                  .cost = sources.inputs(),
+                                  .settings = *optimizer});
+  if (!optimized) return end_with(optimized.error());
+  Explanation explained = explain_plan(arguments.plan, checked->plan, *optimized, *optimizer);
+  explained.remarks = sources.remarks();
+  if (!missing.empty()) {
+    explained.remarks.push_back(fmt::format("parameters that are not given: {}", missing));
+  }
+  return print_text(printed(explained, arguments.format));
+}
+
+std::string passes_remark(const RunSurroundings& before) {
+  if (!before.optimized) return "the plan ran as it is written";
+  std::string without;
+  for (const std::string& pass : before.without_passes) {
+    without += (without.empty() ? "" : ", ") + pass;
+  }
+  return without.empty() ? "" : "the plan ran without these passes: " + without;
+}
+
+// As the run was begun, where the person does not say otherwise.
+RunSettings settings_of_run(const MachineOptions& machine, const RunSurroundings& before) {
+  MachineOptions options = machine;
+  if (options.model.empty()) options.model = before.default_model;
+  if (options.model_name.empty()) options.model_name = before.default_model_name;
+  return settings_of(options, before.work_dir.empty() ? "." : before.work_dir);
+}
+
+int explain_a_run(const ExplainArguments& arguments) {
+  auto chosen = require_run(arguments.journal, arguments.run);
+  if (!chosen) return chosen.error();
+  auto profiled = profile_run(*chosen->journal, chosen->run.run_id);
+  if (!profiled) return end_with(profiled.error());
+  PastRun& run = *profiled->run;
+  auto before = decode_surroundings(run.header().settings);
+  if (!before) return end_with(before.error());
+  const RunSettings settings = settings_of_run(arguments.machine, *before);
+  const Value* params = profiled->params.is_null() ? nullptr : &profiled->params;
+  const CostSources sources(run.plan().plan, settings, params, before->models);
+  RunAnalysis analysis;
+  analysis.run_id = run.journaled().run_id;
+  analysis.status = run_state_word(run.journaled());
+  analysis.profile = std::move(profiled->profile);
+  if (analysis.profile.no_graph.empty()) {
+    const RealizedRun& realized = analysis.profile.realized;
+    analysis.what_if = try_changes(realized, possible_changes(realized));
+  }
+  Explanation explained =
+      explain_run(run.journaled().card.plan, run.plan().plan, *run.plan().physical,
+                  estimate_plan(*run.plan().physical, sources.inputs()), std::move(analysis));
+  explained.remarks = sources.remarks();
+  if (std::string passes = passes_remark(*before); !passes.empty()) {
+    explained.remarks.push_back(std::move(passes));
+  }
+  return print_text(run.redactor().clean(printed(explained, arguments.format)));
+}
+
+int explain_command(const ExplainArguments& arguments) {
+  if (arguments.plan.empty() == arguments.run.empty()) {
+    return end_with(Error(ErrorCode::kUsage,
+                          arguments.plan.empty()
+                              ? "name a plan, or a run with --analyze RUN"
+                              : "--analyze takes the plan from the run; name only one of them"));
+  }
+  return arguments.run.empty() ? explain_a_plan(arguments) : explain_a_run(arguments);
 }
 
 }  // namespace
 
 void add_explain(CLI::App& app, int& status) {
   auto arguments = std::make_shared<ExplainArguments>();
-  app.add_option("PLAN", arguments->plan, "The plan, YAML or JSON; - reads standard input")
-      ->required();
-  app.add_option("--format", arguments->format, "text, dot (Graphviz), mermaid or json")
-      ->check(CLI::IsMember({"text", "dot", "mermaid", "json"}));
-  app.footer(
-      "`flow` edges pass item by item, `wait` edges need all of a step first.\n"
-      "\n"
-      "Examples:\n"
-      "  sluice explain plan.yaml\n"
-      "  sluice explain plan.yaml --format dot | dot -Tsvg > plan.svg\n");
+  app.add_option("PLAN", arguments->plan, "The plan, YAML or JSON; - reads standard input");
+  app.add_option("--analyze", arguments->run,
+                 "A run that was, beside what is expected: its id, a beginning of it, or last")
+      ->type_name("RUN");
+  app.add_option("--format", arguments->format,
+                 "text, dot (Graphviz), mermaid, json, or html (one page that needs nothing else)")
+      ->check(CLI::IsMember({"text", "dot", "mermaid", "json", "html"}));
+  add_param_options(app, arguments->params);
+  add_optimizer_options(app, arguments->optimizer);
+  add_machine_options(app, arguments->machine);
+  add_journal_option(app, arguments->journal);
+  app.footer(std::string(kFooter));
   app.callback([arguments, &status] { status = explain_command(*arguments); });
 }
 

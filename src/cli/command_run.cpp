@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/messages.h"
+#include "cli/optimizer_options.h"
 #include "cli/params.h"
 #include "cli/plan_file.h"
 #include "cli/run_end.h"
@@ -18,7 +19,7 @@ struct RunArguments {
   std::string plan;
   ParamArguments params;
   LiveOptions live;
-  bool no_optimize = false;
+  OptimizerOptions optimizer;
 };
 
 constexpr std::string_view kFooter =
@@ -51,13 +52,16 @@ int run_command(const RunArguments& arguments) {
   const LiveOptions& live = arguments.live;
   auto memory = check_live_options(live);
   if (!memory) return memory.error();
+  auto optimizer = optimizer_settings(arguments.optimizer);
+  if (!optimizer) return end_with(optimizer.error());
   auto checked = require_plan(arguments.plan, !live.output.quiet && !live.output.json);
   if (!checked) return checked.error();
   auto params = require_params(*checked, collect_params(*checked->plan, arguments.params));
   if (!params) return params.error();
   auto journal = journal_of(live.journal);
   if (!journal) return journal.error();
-  const RunSettings settings = live_settings(live, checked->folder, *memory, journal->get());
+  RunSettings settings = live_settings(live, checked->folder, *memory, journal->get());
+  settings.optimizer = std::move(*optimizer);
   const RunRequest request{checked->plan, std::move(*params), checked->texts, std::nullopt};
   return watch_run(live, &*checked,
                    [&](RunObserver& observer) { return run_plan(request, settings, observer); });
@@ -72,7 +76,7 @@ void add_run(CLI::App& app, int& status) {
   add_param_options(app, arguments->params);
   add_live_options(app, arguments->live);
   add_no_journal_flag(app, arguments->live.journal);
-  app.add_flag("--no-optimize", arguments->no_optimize, "Run the plan as it is written");
+  add_optimizer_options(app, arguments->optimizer);
   app.footer(std::string(kFooter));
   app.callback([arguments, &status] { status = run_command(*arguments); });
 }

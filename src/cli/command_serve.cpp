@@ -258,6 +258,7 @@ void add_serve(CLI::App& app, int& status) {
   app.add_option("--host", arguments->host, "Address to listen on (default: 127.0.0.1)")
       ->type_name("HOST");
   app.add_option("--port", arguments->port, "Port; 0 finds a free one (default: 8080)")
+      ->check(CLI::Range(0, 65535))
       ->type_name("PORT");
   app.add_option("--keys", arguments->keys, "JSON file with the keys that may be used")
       ->type_name("FILE");

@@ -46,6 +46,9 @@ inline ExitCode exit_code_of(const Error& error) {
   switch (error.code()) {
     case ErrorCode::kUsage:
     case ErrorCode::kFileUnreadable:
+    case ErrorCode::kFileMissing:
+    case ErrorCode::kFileDenied:
+    case ErrorCode::kTableInvalid:
     case ErrorCode::kRunUnknown:
     case ErrorCode::kRunEnded:
     case ErrorCode::kRunChanged:

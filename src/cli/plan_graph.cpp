@@ -76,6 +76,16 @@ std::vector<std::string> modifiers_of(const Step& step) {
   return list;
 }
 
+// What optimizer passes have made of the step.
+void add_passes_work(const PhysicalStep& step, std::vector<std::string>& list) {
+  for (std::size_t i = 1; i < step.logical_ids.size(); ++i) {
+    list.push_back("also stands for " + step.logical_ids[i]);
+  }
+  if (step.advice.share_equal) list.emplace_back("equal calls once");
+  if (step.advice.prefix_returns) list.emplace_back("its prompt is kept");
+  if (!step.advice.order.empty()) list.push_back("order " + step.advice.order);
+}
+
 std::string edge_kind(const PhysicalStep& step, std::uint32_t index) {
   const Edge& edge = step.edges[index];
   if (index == step.items_edge || edge.mode == EdgeMode::kSlot) return "flow";
@@ -99,6 +109,7 @@ void add_plan(const PhysicalPlan& plan, const std::string& prefix, PlanGraph& gr
     node.streams = step.streams;
     node.rank = step.rank;
     node.modifiers = modifiers_of(step.logical);
+    add_passes_work(step, node.modifiers);
     graph.nodes.push_back(std::move(node));
     std::set<std::pair<std::string, std::string>> seen;
     for (std::uint32_t edge = 0; edge < step.edges.size(); ++edge) {
@@ -137,54 +148,6 @@ std::vector<std::string> longest_path(const PhysicalPlan& plan) {
   return path;
 }
 
-std::string joined(const std::vector<std::string>& list, std::string_view between) {
-  std::string text;
-  for (const std::string& item : list) text += (text.empty() ? "" : std::string(between)) + item;
-  return text;
-}
-
-std::string inputs_text(const PlanGraph& graph, const GraphNode& node) {
-  std::vector<std::string> flows, waits, orders, others;
-  for (const GraphEdge& edge : graph.edges) {
-    if (edge.to != node.id) continue;
-    if (edge.kind == "flow") flows.push_back(edge.from);
-    if (edge.kind == "wait") waits.push_back(edge.from);
-    if (edge.kind == "order") orders.push_back(edge.from);
-    if (edge.kind == "status") others.push_back("reads status of " + edge.from);
-    if (edge.kind == "fallback") others.push_back("runs when " + edge.from + " fails");
-  }
-  std::vector<std::string> parts;
-  if (!flows.empty()) parts.push_back("flows from " + joined(flows, ", "));
-  if (!waits.empty()) parts.push_back("waits for " + joined(waits, ", "));
-  if (!orders.empty()) parts.push_back("after " + joined(orders, ", "));
-  parts.insert(parts.end(), others.begin(), others.end());
-  return joined(parts, "; ");
-}
-
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  for (char c : text) {
-    if (c == '"' || c == '\\') out.push_back('\\');
-    out.push_back(c);
-  }
-  return out + "\"";
-}
-
-std::string header_text(const std::string& title, const Plan& plan) {
-  std::string text =
-      fmt::format("{}: {} step{}\n", title, plan.steps.size(), plan.steps.size() == 1 ? "" : "s");
-  for (const ParamSpec& param : plan.params) {
-    text += fmt::format("  param {}: {}{}\n", param.id,
-                        param.schema ? param.schema->type().to_string() : "any",
-                        param.has_default ? "" : " (required)");
-  }
-  for (const NamedSettings& tool : plan.tools)
-    text += fmt::format("  tool {}: {}\n", tool.id, tool.kind);
-  for (const NamedSettings& model : plan.models)
-    text += fmt::format("  model {}: {}\n", model.id, model.kind);
-  return text + "\n";
-}
-
 }  // namespace
 
 PlanGraph graph_of(const PhysicalPlan& plan) {
@@ -196,99 +159,6 @@ PlanGraph graph_of(const PhysicalPlan& plan) {
   }
   graph.longest_path = longest_path(plan);
   return graph;
-}
-
-std::string graph_text(const PlanGraph& graph, const std::string& title, const Plan& plan) {
-  std::size_t id_width = 4, operation_width = 4;
-  for (const GraphNode& node : graph.nodes) {
-    id_width = std::max(id_width, node.id.size());
-    operation_width = std::max(operation_width, node.operation.size() + (node.mapped ? 2 : 0));
-  }
-  std::string text = header_text(title, plan);
-  for (const GraphNode& node : graph.nodes) {
-    std::vector<std::string> parts;
-    if (std::string inputs = inputs_text(graph, node); !inputs.empty())
-      parts.push_back(std::move(inputs));
-    parts.insert(parts.end(), node.modifiers.begin(), node.modifiers.end());
-    if (node.streams) parts.emplace_back("emits items as they come");
-    if (node.limit > 0) parts.push_back(fmt::format("at most {} at once", node.limit));
-    std::string line = fmt::format("  {:<{}}  {:<{}}  {:<10}  {}", node.id, id_width,
-                                   node.operation + (node.mapped ? " *" : ""), operation_width,
-                                   node.effect, joined(parts, "; "));
-    line.erase(line.find_last_not_of(' ') + 1);
-    text += line + "\n";
-  }
-  if (!graph.result.empty())
-    text += fmt::format("  {:<{}}  reads {}\n", "result", id_width, joined(graph.result, ", "));
-  if (std::ranges::any_of(graph.nodes, &GraphNode::mapped))
-    text += "\n* a task per item (for_each)";
-  text += fmt::format("\nlongest path: {}\n", joined(graph.longest_path, " -> "));
-  return text;
-}
-
-std::string graph_dot(const PlanGraph& graph) {
-  std::string text =
-      "digraph plan {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n";
-  for (const GraphNode& node : graph.nodes) {
-    text +=
-        fmt::format("  {} [label={}{}];\n", quoted(node.id),
-                    quoted(node.id + "\n" + node.operation), node.mapped ? ", peripheries=2" : "");
-  }
-  for (const GraphEdge& edge : graph.edges) {
-    const char* style = edge.kind == "flow"   ? "style=bold"
-                        : edge.kind == "wait" ? "style=solid"
-                                              : "style=dashed";
-    text += fmt::format("  {} -> {} [{}, label={}];\n", quoted(edge.from), quoted(edge.to), style,
-                        quoted(edge.kind));
-  }
-  return text + "}\n";
-}
-
-std::string graph_mermaid(const PlanGraph& graph) {
-  auto name = [](std::string id) {
-    std::ranges::replace(id, '/', '_');
-    return "s_" + id;  // ids such as `end` mean something to Mermaid
-  };
-  std::string text = "flowchart LR\n";
-  for (const GraphNode& node : graph.nodes) {
-    const std::string label = fmt::format("\"{}<br/>{}\"", node.id, node.operation);
-    text += fmt::format("  {}{}\n", name(node.id),
-                        node.mapped ? "[[" + label + "]]" : "[" + label + "]");
-  }
-  for (const GraphEdge& edge : graph.edges) {
-    const char* arrow = edge.kind == "flow" ? "==>" : edge.kind == "wait" ? "-->" : "-.->";
-    text += fmt::format("  {} {}|{}| {}\n", name(edge.from), arrow, edge.kind, name(edge.to));
-  }
-  return text;
-}
-
-Value graph_json(const PlanGraph& graph) {
-  auto texts = [](const std::vector<std::string>& list) {
-    std::vector<Value> items;
-    for (const std::string& item : list) items.push_back(Value::string(item));
-    return Value::array(std::move(items));
-  };
-  std::vector<Value> nodes, edges;
-  for (const GraphNode& node : graph.nodes) {
-    nodes.push_back(Value::object({{"id", Value::string(node.id)},
-                                   {"operation", Value::string(node.operation)},
-                                   {"effect", Value::string(node.effect)},
-                                   {"resource", Value::string(node.resource)},
-                                   {"limit", Value::integer(node.limit)},
-                                   {"for_each", Value::boolean(node.mapped)},
-                                   {"streams", Value::boolean(node.streams)},
-                                   {"rank", Value::integer(node.rank)},
-                                   {"modifiers", texts(node.modifiers)}}));
-  }
-  for (const GraphEdge& edge : graph.edges) {
-    edges.push_back(Value::object({{"from", Value::string(edge.from)},
-                                   {"to", Value::string(edge.to)},
-                                   {"kind", Value::string(edge.kind)}}));
-  }
-  return Value::object({{"nodes", Value::array(std::move(nodes))},
-                        {"edges", Value::array(std::move(edges))},
-                        {"result", texts(graph.result)},
-                        {"longest_path", texts(graph.longest_path)}});
 }
 
 }  // namespace sluice::cli

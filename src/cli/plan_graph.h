@@ -1,5 +1,5 @@
-// A plan's graph as explain shows it: folded once from the physical plan, printed in four formats.
-// Pure.
+// A plan's graph as explain shows it: folded once from the physical plan; its printers stand in
+// explain/, one file a format. Pure.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,10 @@ struct GraphNode {
   std::uint32_t limit = 0;  // tasks of the resource at once; 0: none
   bool mapped = false;
   bool streams = false;
-  std::uint32_t rank = 0;              // longest path to the end, in steps
+  std::uint32_t rank = 0;              // longest path to the end
   std::vector<std::string> modifiers;  // "when", "retry 3 times", "on_error: skip"
+  std::string note;       // what is expected of it, or what it did, in a few words; "" not known
+  bool critical = false;  // on the critical path, where that is known
 };
 
 struct GraphEdge {

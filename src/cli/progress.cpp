@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/numbers_text.h"
+#include "host/batch_plan.h"
 
 namespace sluice::cli {
 namespace {
@@ -50,6 +51,14 @@ std::string bar(const StepSummary& step) {
   constexpr std::uint64_t kWidth = 16;
   const std::uint64_t filled = known(step) == 0 ? 0 : ended(step) * kWidth / known(step);
   return "[" + std::string(filled, '#') + std::string(kWidth - filled, '.') + "]";
+}
+
+// Of a batch: how its rows stand. Steps of the user's plan may have the name too: they come later.
+const StepSummary* kept_rows(const RunSummary& summary) {
+  for (const StepSummary& step : summary.steps) {
+    if (step.id == kBatchPutStep) return &step;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -96,7 +105,10 @@ void Progress::show(const RunSummary& summary, const EngineStats& engines, Stead
   for (const StepSummary& step : summary.steps) tasks += ended(step);
   // An engine counts tokens as they come; servers tell theirs at the end of a call.
   const std::uint64_t live = engines.prefill_tokens + engines.decode_tokens + engines.forced_tokens;
-  rates_.sample(now, tasks, std::max(live, summary.usage.tokens()));
+  const std::uint64_t tokens = std::max(live, summary.usage.tokens());
+  rates_.sample(now, tasks, tokens);
+  const StepSummary* rows = kept_rows(summary);
+  if (rows_expected_ > 0 && rows != nullptr) row_rates_.sample(now, rows->done, tokens);
   if (terminal_.interactive) {
     redraw(summary, now);
   } else {
@@ -104,7 +116,25 @@ void Progress::show(const RunSummary& summary, const EngineStats& engines, Stead
   }
 }
 
+// Rows of a batch, how fast they come, what they cost so far, and when the last will be done.
+std::string Progress::rows_text(const RunSummary& summary, SteadyNs now) const {
+  const StepSummary* rows = kept_rows(summary);
+  const std::uint64_t done = rows != nullptr ? std::min(rows->done, rows_expected_) : 0;
+  std::string text = fmt::format("{}  {}/{} rows", seconds_text(now - summary.start_ns),
+                                 count_text(done), count_text(rows_expected_));
+  if (double rate = row_rates_.tasks_per_second(); rate > 0)
+    text += fmt::format("  {} rows/s", rate_text(rate));
+  if (double rate = rates_.tokens_per_second(); rate > 0)
+    text += fmt::format("  {} tokens/s", rate_text(rate));
+  if (summary.usage.usd > 0) text += fmt::format("  {:.4f} usd", summary.usage.usd);
+  if (done < 3 || done >= rows_expected_ || now <= summary.start_ns) return text;
+  const double per_row = static_cast<double>(now - summary.start_ns) / static_cast<double>(done);
+  const auto left = static_cast<std::int64_t>(per_row * static_cast<double>(rows_expected_ - done));
+  return text + fmt::format("  about {} left", seconds_text(left));
+}
+
 std::string Progress::speed_text(const RunSummary& summary, SteadyNs now) const {
+  if (rows_expected_ > 0) return rows_text(summary, now);
   std::string text = seconds_text(now - summary.start_ns);
   if (double rate = rates_.tasks_per_second(); rate > 0)
     text += fmt::format("  {} tasks/s", rate_text(rate));

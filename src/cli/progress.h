@@ -36,6 +36,8 @@ class Progress {
  public:
   explicit Progress(Terminal terminal) : terminal_(terminal) {}
 
+  // The run is a batch over so many rows: they are what people want to hear of.
+  void expect_rows(std::uint64_t rows) { rows_expected_ = rows; }
   // `now`: in the life of the run, as the summary's times are.
   void show(const RunSummary& summary, const EngineStats& engines, SteadyNs now);
   // A line that stays, above what redraws.
@@ -46,9 +48,12 @@ class Progress {
   void redraw(const RunSummary& summary, SteadyNs now);
   void print_plain(const RunSummary& summary, SteadyNs now);
   std::string speed_text(const RunSummary& summary, SteadyNs now) const;
+  std::string rows_text(const RunSummary& summary, SteadyNs now) const;
 
   Terminal terminal_;
   Rates rates_;
+  Rates row_rates_;
+  std::uint64_t rows_expected_ = 0;  // 0: no batch
   int drawn_lines_ = 0;
   SteadyNs last_plain_ = 0;
 };

@@ -37,6 +37,7 @@ std::string failures(const RunReport& report, const ReportContext& context) {
 }
 
 std::string after_failure(const RunReport& report, const ReportContext& context) {
+  if (!context.when_failed.empty()) return context.when_failed;
   if (!report.journaled) {
     return fmt::format(
         "next: sluice explain {}   (what depends on what), or run it again with "

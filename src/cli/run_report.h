@@ -14,7 +14,8 @@ struct ReportContext {
   std::string plan_file;           // "" when the plan came from the journal
   std::vector<std::string> files;  // names for positions
   Terminal terminal;
-  std::string journal = {};  // " --journal FILE" as it was given, or ""
+  std::string journal = {};      // " --journal FILE" as it was given, or ""
+  std::string when_failed = {};  // what to type then; "": what fits any plan
 };
 
 std::string run_report_text(const RunReport& report, const ReportContext& context);

@@ -56,6 +56,7 @@ void RunWatcher::on_trace(const TraceEvent& event) {
   if (event.kind == TraceKind::kRecoveryBegan) recovering_ = true;
   if (event.kind == TraceKind::kRecovered) recovering_ = false;
   note_wait(event);
+  note_no_room(event);
   if (!options_.json || recovering_ || event.kind == TraceKind::kRecovered) return;
   lines_ += clean(trace_line(event));
   lines_ += '\n';
@@ -86,6 +87,16 @@ void RunWatcher::note_wait(const TraceEvent& event) {
     default:
       return;
   }
+}
+
+void RunWatcher::note_no_room(const TraceEvent& event) {
+  const bool full = event.kind == TraceKind::kRetryScheduled && event.error != nullptr &&
+                    event.error->code() == ErrorCode::kDiskFull;
+  if (!full || no_room_ || recovering_ || event.plan == nullptr) return;
+  const NamedSettings* tool = event.plan->logical->find_tool(event.step->logical.target);
+  if (tool == nullptr || tool->kind != "table") return;
+  no_room_ = true;
+  say(fmt::format("no room: {}; make some, then resume the run", event.error->to_string()));
 }
 
 void RunWatcher::on_notice(std::string_view text) {

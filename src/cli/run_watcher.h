@@ -31,6 +31,9 @@ class RunWatcher final : public RunObserver {
   void on_resumed(const ResumeReport& report) override;
   void on_interrupt(int times) override;
   void on_tick(const RunSummary& so_far, const EngineStats& engines, SteadyNs now) override;
+  // A table has no room to be written: the run stops before it, and can go on when there is some.
+  bool wants_stop() const override { return no_room_; }
+  void expect_rows(std::uint64_t rows) { progress_.expect_rows(rows); }
 
   // Once the run is over: everything is written, nothing redraws any more.
   void finish();
@@ -44,6 +47,7 @@ class RunWatcher final : public RunObserver {
   void flush();
   void say(std::string_view line);
   void note_wait(const TraceEvent& event);
+  void note_no_room(const TraceEvent& event);
 
   const OutputOptions& options_;
   Progress progress_;
@@ -53,6 +57,7 @@ class RunWatcher final : public RunObserver {
   std::string lines_;
   bool recovering_ = false;
   bool journaled_ = false;
+  bool no_room_ = false;
   std::map<TaskRef, std::string> waits_;  // under way, as told
   std::optional<Error> failure_;
 };

@@ -104,6 +104,14 @@ class Expr {
   std::optional<std::size_t> as_input() const;
   // As it was written, normalized; compile(to_string()) gives an equal Expr.
   std::string to_string() const;
+  // The same with other names: where `replacements[i]` is set, that text (an expression) stands in
+  // place of inputs()[i]. To be compiled again; parentheses are added where they are needed.
+  // nullopt when that would change its meaning: a name inside the text is one of its own loops'.
+  std::optional<std::string> to_string_with(
+      std::span<const std::optional<std::string>> replacements) const;
+  // The operands of its outermost `and`, in order, each as an expression's text without {{ }}; one
+  // when there is none. Empty for templates.
+  std::vector<std::string> conjuncts() const;
   // Certain misuse found when compiling (a filter on a wrong type, a property that can never be).
   std::span<const ExprError> type_errors() const;
 

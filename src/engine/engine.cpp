@@ -154,4 +154,12 @@ std::optional<EngineStats> engine_stats(const ModelInstance& instance) {
   return engine->stats();
 }
 
+std::optional<EnginePace> engine_pace(const ModelInstance& instance) {
+  const auto* engine = dynamic_cast<const EngineInstance*>(&instance);
+  if (!engine) return std::nullopt;
+  const EngineOptions& options = engine->options();
+  const InstanceCost cost = options.cost.value_or(InstanceCost::defaults());
+  return EnginePace{cost, !cost.parts().measured_on.empty(), options.max_running};
+}
+
 }  // namespace sluice

@@ -65,4 +65,12 @@ struct EngineStats {
 };
 std::optional<EngineStats> engine_stats(const ModelInstance& instance);  // nullopt: not an engine
 
+// What the instance counts with when it plans its batches; any thread.
+struct EnginePace {
+  InstanceCost cost;
+  bool measured = false;  // on this machine; false: the defaults
+  std::uint32_t most_running = 0;
+};
+std::optional<EnginePace> engine_pace(const ModelInstance& instance);  // nullopt: not an engine
+
 }  // namespace sluice

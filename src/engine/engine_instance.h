@@ -48,6 +48,7 @@ class EngineInstance final : public ModelInstance {
   Result<std::vector<std::vector<float>>> embed(const std::vector<std::string>& texts) override;
   Result<std::size_t> count_tokens(std::string_view text) override;
   EngineStats stats() const;
+  const EngineOptions& options() const { return parts_.options; }  // as it was started
 
  private:
   struct Queued {

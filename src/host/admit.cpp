@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "data/json.h"
+#include "host/cost_inputs.h"
 #include "plan/lower.h"
 #include "plan/parse.h"
 #include "plan/physical_codec.h"
@@ -48,6 +49,20 @@ std::string name_of(const AdmitPlan& request) {
   return fmt::format("plan of step {}", request.step->logical.id);
 }
 
+// `params`: bound. Its steps are those that were checked, or fewer.
+Result<PhysicalPlanPtr> optimized(const PlanPtr& plan, const PlanScope& scope, Resources& resources,
+                                  const Value& params, const AdmitOptions& options) {
+  if (options.optimizer.off) return lower_plan(plan, scope);
+  const CostInputs cost = make_cost_inputs(scope, resources, options.history, &params);
+  auto made = optimize_plan({.plan = plan,
+                             .tools = scope,
+                             .params = &params,
+                             .cost = cost,
+                             .settings = options.optimizer});
+  if (!made) return std::unexpected(made.error());
+  return std::move(made->physical);
+}
+
 }  // namespace
 
 Result<PhysicalPlanPtr> read_adopted(const AdmitPlan& request, const Value& recorded) {
@@ -71,7 +86,7 @@ Result<AdmittedPlan> adopt_plan(const AdmitPlan& request, const Value& recorded,
 }
 
 Result<AdmittedPlan> admit_plan(const AdmitPlan& request, const PlanScope& parent,
-                                Resources& resources) {
+                                Resources& resources, const AdmitOptions& options) {
   auto value = plan_value(request);
   if (!value) return std::unexpected(value.error());
   if (!value->is_object()) {
@@ -93,11 +108,12 @@ Result<AdmittedPlan> admit_plan(const AdmitPlan& request, const PlanScope& paren
   const PlanScope* scope = resources.add_produced(plan, parent, request.limits);
   Diagnostics findings;
   verify_plan({*plan, *scope, &request.limits}, findings);
-  if (!findings.has_errors()) bind_params(*plan, request.args, findings);
+  Value params;
+  if (!findings.has_errors()) params = bind_params(*plan, request.args, findings);
   if (findings.has_errors()) return rejected(request, first_findings(findings));
-  auto lowered = lower_plan(plan, *scope);
-  if (!lowered) return rejected(request, lowered.error().message());
-  return AdmittedPlan{*lowered, scope};
+  auto physical = optimized(plan, *scope, resources, params, options);
+  if (!physical) return rejected(request, physical.error().message());
+  return AdmittedPlan{std::move(*physical), scope};
 }
 
 }  // namespace sluice

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "host/resources.h"
+#include "optimize/optimizer.h"
 #include "plan/physical.h"
 #include "runtime/effect.h"
 
@@ -14,10 +15,16 @@ struct AdmittedPlan {
   const PlanScope* scope = nullptr;
 };
 
+// How the plan is optimized once it is admitted.
+struct AdmitOptions {
+  OptimizerSettings optimizer;
+  const StatisticsStore* history = nullptr;  // may be null
+};
+
 // kPlanRejected with every finding. `parent` is the scope of the step that runs it; `request.plan`
 // and `request.args` hold no spilled values.
 Result<AdmittedPlan> admit_plan(const AdmitPlan& request, const PlanScope& parent,
-                                Resources& resources);
+                                Resources& resources, const AdmitOptions& options = {});
 
 // A plan that was admitted in an earlier process, as it was lowered then (`recorded`, of
 // encode_physical). It is not checked again: what holds is what the journal says.

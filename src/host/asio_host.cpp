@@ -65,7 +65,8 @@ struct AsioHost::Impl : std::enable_shared_from_this<Impl> {
   Result<PhysicalPlanPtr> admit(AdmitPlan admit) {
     auto scope = load(admit);
     if (!scope) return std::unexpected(scope.error());
-    auto admitted = admit_plan(admit, **scope, services.resources);
+    auto admitted = admit_plan(admit, **scope, services.resources,
+                               {.optimizer = services.optimizer, .history = services.history});
     if (!admitted) return std::unexpected(admitted.error());
     targets.add_plan(admitted->plan, *admitted->scope, services.resources);
     return admitted->plan;

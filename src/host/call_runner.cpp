@@ -18,6 +18,29 @@ namespace asio = boost::asio;
 
 constexpr std::int64_t kCodeTimeoutMs = 60'000;
 constexpr std::uint64_t kCodeMaxBytes = 16ULL << 20;
+// To find out whether larger inputs are equal to others costs more than it is likely to save.
+constexpr std::size_t kMostShared = 256 << 10;
+
+double cost_of(const Usage& usage, const ModelPrice& price) {
+  return static_cast<double>(usage.prompt_tokens) * price.usd_per_prompt_token +
+         static_cast<double>(usage.completion_tokens) * price.usd_per_completion_token;
+}
+
+// The meaning of the call with its inputs, on whatever step's account it is made.
+Hasher meaning_of(const HostCall& call) {
+  Hasher hasher;
+  hasher.field(result_key(*call.start.step, call.start.args));
+  if (const ModelEntry* model = call.target->model) {
+    hasher.field(model->identity).field(canonical_json(model->defaults.sampling));
+  }
+  return hasher;
+}
+
+// A model with tools: its call is one turn of several.
+bool has_tools(const HostCall& call) {
+  const Value* tools = call.start.args.find("tools");
+  return call.start.step->logical.op == OperatorKind::kLlm && tools != nullptr && tools->size() > 0;
+}
 
 }  // namespace
 
@@ -75,7 +98,11 @@ void CallRunner::dispatch(const HostCallPtr& call) {
   }
   if (call->start.undo) return begin_undo(call);
   if (!call->start.wanted.is_null()) return begin_wanted(call);
-  if (find_in_cache(call)) return;
+  if (find_in_cache(call) || leave_to_equal(call)) return;
+  make(call);
+}
+
+void CallRunner::make(const HostCallPtr& call) {
   switch (call->start.step->logical.op) {
     case OperatorKind::kTool:
       return begin_tool(call);
@@ -100,6 +127,7 @@ void CallRunner::end(const HostCallPtr& call, CallOutcome outcome) {
   if (call->cache_key && returned != nullptr && !returned->cached) {
     services_.cache.put(*call->cache_key, returned->output);
   }
+  tell_equals(*call, outcome);
   later([call, outcome = std::move(outcome)](CallRunner& self) mutable {
     // The same call may have begun anew by now.
     auto found = self.calls_.find(call->start.call);
@@ -111,19 +139,57 @@ void CallRunner::end(const HostCallPtr& call, CallOutcome outcome) {
 // True when the output was kept by an earlier run, or this one.
 bool CallRunner::find_in_cache(const HostCallPtr& call) {
   const PhysicalStep& step = *call->start.step;
-  const Value* tools = call->start.args.find("tools");
-  const bool agent = step.logical.op == OperatorKind::kLlm && tools != nullptr && tools->size() > 0;
-  if (!step.logical.cache_ttl_ms || call->start.streaming || agent) return false;
-  Hasher hasher;
-  hasher.field(result_key(step, call->start.args));
-  if (const ModelEntry* model = call->target->model) {
-    hasher.field(model->identity).field(canonical_json(model->defaults.sampling));
-  }
-  call->cache_key = hasher.finish();
+  if (!step.logical.cache_ttl_ms || call->start.streaming || has_tools(*call)) return false;
+  call->cache_key = meaning_of(*call).finish();
   auto value = services_.cache.find(*call->cache_key, *step.logical.cache_ttl_ms);
   if (!value) return false;
   end(call, {CallReturned{std::move(*value), true}, {}});
   return true;
+}
+
+// True when an equal call of the run stands for it: its result is there, or is waited for. A call
+// that may take less time than another is not made to wait for that one.
+bool CallRunner::leave_to_equal(const HostCallPtr& call) {
+  if (!call->start.step->advice.share_equal || call->start.streaming || has_tools(*call)) {
+    return false;
+  }
+  if (call->start.args.memory_bytes() > kMostShared) return false;
+  const Hash256 key =
+      meaning_of(*call).field(static_cast<std::uint64_t>(call->start.timeout_ms)).finish();
+  SharedCalls::Answer answer =
+      shared_.ask(key, [weak = weak_from_this(), call](const SharedCalls::Told& told) {
+        auto self = weak.lock();
+        if (!self || call->ended) return false;
+        if (told.output != nullptr) {
+          self->end(call, {CallReturned{*told.output, true}, {}});
+          return true;
+        }
+        call->shared_turn = told.turn;
+        self->later([call](CallRunner& runner) {
+          if (!call->ended) runner.make(call);
+        });
+        return true;
+      });
+  if (answer.output) {
+    end(call, {CallReturned{std::move(*answer.output), true}, {}});
+    return true;
+  }
+  call->shared_key = key;
+  call->shared_turn = answer.turn;
+  return answer.waits;
+}
+
+// What becomes of a call is news for those that wait for it. Only a real result stands for others.
+void CallRunner::tell_equals(HostCall& call, const CallOutcome& outcome) {
+  if (!call.shared_key) return;
+  const Hash256 key = *std::exchange(call.shared_key, std::nullopt);
+  if (const auto* returned = std::get_if<CallReturned>(&outcome.result)) {
+    if (!returned->cached) shared_.succeeded(key, returned->output);
+    return;
+  }
+  const auto* failed = std::get_if<CallFailed>(&outcome.result);
+  const bool cancelled = failed != nullptr && failed->error.code() == ErrorCode::kCancelled;
+  shared_.failed(key, call.shared_turn, cancelled);
 }
 
 void CallRunner::begin_tool(const HostCallPtr& call) {
@@ -255,7 +321,10 @@ void CallRunner::begin_model(const HostCallPtr& call) {
   auto request = make_model_request(call->start, model->defaults, *offered, services_.run_id);
   if (!request) return end_failed(call, request.error());
   call->timeout_ms = request->timeout_ms;
-  request->hints.expected_tokens = lengths_.expected(call->start.step->step_hash);
+  // This run's own answers say more than earlier runs'.
+  if (auto seen = lengths_.expected(call->start.step->step_hash)) {
+    request->hints.expected_tokens = seen;
+  }
   ModelCallbacks callbacks;
   callbacks.on_end = [weak = weak_from_this(), call](Result<ModelReply> reply) {
     auto self = weak.lock();
@@ -289,7 +358,9 @@ void CallRunner::model_ended(const HostCallPtr& call, Result<ModelReply> reply) 
     lengths_.record(call->start.step->step_hash, reply->usage.completion_tokens);
     prefetch_next_turn(*call, *reply);
   }
-  end(call, model_outcome(call->start, std::move(reply)));
+  CallOutcome outcome = model_outcome(call->start, std::move(reply));
+  outcome.usage.usd = cost_of(outcome.usage, call->target->model->price);
+  end(call, std::move(outcome));
 }
 
 // While the tools that the model asked for run, the engine computes what is known of the next turn.

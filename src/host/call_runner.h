@@ -13,6 +13,7 @@
 #include "host/call_targets.h"
 #include "host/host_services.h"
 #include "host/open_calls.h"
+#include "host/shared_calls.h"
 #include "host/step_lengths.h"
 #include "runtime/event.h"
 #include "runtime/host.h"
@@ -44,11 +45,14 @@ class CallRunner : public std::enable_shared_from_this<CallRunner> {
   Result<void> load(StartCall& start) const;
 
   void dispatch(const HostCallPtr& call);
+  void make(const HostCallPtr& call);
   void end(const HostCallPtr& call, CallOutcome outcome);
   void end_failed(const HostCallPtr& call, Error error) {
     end(call, CallOutcome::failed(std::move(error)));
   }
   bool find_in_cache(const HostCallPtr& call);
+  bool leave_to_equal(const HostCallPtr& call);
+  void tell_equals(HostCall& call, const CallOutcome& outcome);
 
   void begin_tool(const HostCallPtr& call);
   void begin_wanted(const HostCallPtr& call);
@@ -76,6 +80,7 @@ class CallRunner : public std::enable_shared_from_this<CallRunner> {
   HostCalls calls_;
   std::unordered_map<const FunctionSpec*, CallGate> gates_;
   StepLengths lengths_;
+  SharedCalls shared_;
   bool holding_ = false;
   std::vector<HostCallPtr> held_;
 };

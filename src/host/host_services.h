@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "host/resources.h"
 #include "host/result_cache.h"
+#include "optimize/optimizer.h"
 #include "runtime/value_store.h"
 #include "tools/tool.h"
 
@@ -19,6 +20,9 @@ struct HostServices {
   ValueStore& values;
   const Clock& clock;
   std::string run_id;
+  // Of plans that steps produce.
+  OptimizerSettings optimizer = {};
+  const StatisticsStore* history = nullptr;  // may be null
 };
 
 }  // namespace sluice

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/random.h"
+#include "host/cost_inputs.h"
 #include "host/journal_place.h"
 #include "host/weights.h"
 #include "plan/lower.h"
@@ -67,6 +68,7 @@ LiveRun::LiveRun(std::string run_id, const RunRequest* request, const TakenRun* 
       environment_(make_environment()),
       resources_({settings.models, settings.threads, kept_hashes(taken)}, environment_),
       cache_(settings.cache_dir / "results.sqlite", system_clock()),
+      history_(settings.cache_dir / "statistics.sqlite", system_clock()),
       values_(spill_options()),
       signals_(io_),
       ticker_(io_),
@@ -84,7 +86,9 @@ void LiveRun::on_trace(const TraceEvent& event) {
     life_began_ = system_clock().steady_ns() - event.at;
   }
   summary_.on_trace(event);
+  statistics_.on_trace(event);
   observer_.on_trace(event);
+  stop_when_wanted();
 }
 
 void LiveRun::restored(std::string_view folded) {
@@ -99,6 +103,7 @@ ToolEnvironment LiveRun::make_environment() {
   environment.work_dir = settings_.work_dir;
   environment.temp_dir = temp_.path();
   environment.clock = &system_clock();
+  environment.hold_rows_after = settings_.hold_rows_after;
   return environment;
 }
 
@@ -188,7 +193,7 @@ void LiveRun::start_new(const PlanScope& scope) {
   Diagnostics findings;
   verify_plan({*request_->plan, scope}, findings);
   if (findings.has_errors()) return refuse({std::move(findings), std::nullopt});
-  auto plan = lower_plan(request_->plan, scope);
+  auto plan = optimized(scope);
   if (!plan) return refuse({{}, plan.error()});
   make_loop(*plan, scope);
   const RunOptions options{report_.run_id, request_->params, seed_};
@@ -203,6 +208,35 @@ void LiveRun::start_new(const PlanScope& scope) {
   observer_.on_started(report_.run_id, report_.journaled);
   if (settings_.tick_ms > 0) tick();
   loop_->start(options);
+}
+
+// Parameters are bound, models are open and tools are known: all that a pass may want to know.
+Result<PhysicalPlanPtr> LiveRun::optimized(const PlanScope& scope) {
+  const OptimizerSettings settings = optimizer();
+  if (settings.off) return lower_plan(request_->plan, scope);
+  const CostInputs cost = make_cost_inputs(scope, resources_, &history_, &request_->params);
+  auto made = optimize_plan({.plan = request_->plan,
+                             .tools = scope,
+                             .params = &request_->params,
+                             .cost = cost,
+                             .settings = settings});
+  if (!made) return std::unexpected(made.error());
+  observer_.on_optimized(*made);
+  return std::move(made->physical);
+}
+
+// Of the run and of the plans that its steps produce, whoever has taken it up since it began.
+OptimizerSettings LiveRun::optimizer() const {
+  if (taken_ == nullptr) {
+    OptimizerSettings settings = settings_.optimizer;
+    // Which step runs again is said by its name: it must not be done by another one's task.
+    if (request_->forked) settings.without.emplace("merge_equal_steps");
+    return settings;
+  }
+  OptimizerSettings begun;
+  begun.off = !taken_->before.optimized;
+  begun.without.insert(taken_->before.without_passes.begin(), taken_->before.without_passes.end());
+  return begun;
 }
 
 // The run is one of the journal's from here on, with its header and its start, or not at all.
@@ -240,6 +274,10 @@ RunSurroundings LiveRun::surroundings() const {
   now.work_dir = settings_.work_dir.string();
   now.isolated_code = environment_.isolate_code;
   now.seed = seed_;
+  if (request_ != nullptr) now.inputs = request_->inputs;
+  const OptimizerSettings passes = optimizer();
+  now.optimized = !passes.off;
+  now.without_passes.assign(passes.without.begin(), passes.without.end());
   if (request_ != nullptr && request_->forked) {
     now.fork = {request_->forked->first_seq, request_->forked->last_seq};
   }
@@ -259,7 +297,10 @@ RunSurroundings LiveRun::surroundings() const {
 // False, and refused, when the run cannot go on as it was.
 bool LiveRun::still_fits() {
   if (to_cancel()) return true;
-  const auto found = changes(taken_->before, surroundings());
+  auto found = changes(taken_->before, surroundings());
+  for (std::string& change : changed_inputs(taken_->before.inputs)) {
+    found.push_back(std::move(change));
+  }
   if (found.empty()) return true;
   if (taken_->request.accept_changes) {
     for (const std::string& change : found) observer_.on_notice(change);
@@ -296,7 +337,8 @@ void LiveRun::take_up(const PlanScope& scope) {
 
 void LiveRun::make_loop(const PhysicalPlanPtr& plan, const PlanScope& scope) {
   host_ = std::make_unique<AsioHost>(
-      io_, HostServices{resources_, *code_, cache_, values_, system_clock(), report_.run_id});
+      io_, HostServices{resources_, *code_, cache_, values_, system_clock(), report_.run_id,
+                        optimizer(), &history_});
   host_->add_plan(plan, scope);
   loop_ = std::make_unique<RunLoop>(plan, *host_, values_, this,
                                     [this](RunOutcome outcome) { ended(std::move(outcome)); });
@@ -341,6 +383,8 @@ void LiveRun::close() {
   if (!cache_.problem().empty()) observer_.on_notice(cache_.problem());
   loop_.reset();
   host_.reset();
+  history_.add(statistics_.take());
+  if (!history_.problem().empty()) observer_.on_notice(history_.problem());
   for (const auto& entry : resources_.models()) {
     if (entry->instance) entry->instance->release(report_.run_id);
   }
@@ -350,6 +394,15 @@ void LiveRun::close() {
     auto told = prepare_in_background(file, settings_.models.cache_dir, settings_.person_reads);
     if (told) observer_.on_notice(*told);
   }
+}
+
+// The loop may be deep in its own call.
+void LiveRun::stop_when_wanted() {
+  if (stop_asked_ || !observer_.wants_stop()) return;
+  stop_asked_ = true;
+  asio::post(io_, [this] {
+    if (loop_ && !stopping_) loop_->interrupt();
+  });
 }
 
 EngineStats LiveRun::engine_totals() const {
@@ -374,6 +427,7 @@ void LiveRun::tick() {
     if (cancelled) return;
     observer_.on_tick(summary_.summary(), engine_totals(),
                       system_clock().steady_ns() - life_began_);
+    stop_when_wanted();
     tick();
   });
 }

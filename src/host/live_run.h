@@ -16,7 +16,9 @@
 #include "host/resources.h"
 #include "host/result_cache.h"
 #include "host/run_service.h"
+#include "host/run_statistics.h"
 #include "host/spill_store.h"
+#include "host/statistics_store.h"
 #include "host/temp_dir.h"
 #include "runtime/run_loop.h"
 
@@ -56,6 +58,8 @@ class LiveRun final : public TraceSink {
 
   void start();
   void start_new(const PlanScope& scope);
+  Result<PhysicalPlanPtr> optimized(const PlanScope& scope);
+  OptimizerSettings optimizer() const;
   void take_up(const PlanScope& scope);
   Result<RunJournal> create_in_journal(const PhysicalPlan& plan, const RunOptions& options);
   RunSurroundings surroundings() const;
@@ -68,6 +72,7 @@ class LiveRun final : public TraceSink {
   void close();
   EngineStats engine_totals() const;
   void tick();
+  void stop_when_wanted();
   void watch_inbox();
   void look_into_inbox();
   void take_messages();
@@ -87,6 +92,8 @@ class LiveRun final : public TraceSink {
   Resources resources_;
   std::unique_ptr<Tool> code_;
   ResultCache cache_;
+  SqliteStatisticsStore history_;
+  RunStatistics statistics_;
   SpillStore values_;
   SummaryFold summary_;
   std::unique_ptr<AsioHost> host_;
@@ -101,6 +108,7 @@ class LiveRun final : public TraceSink {
   int opening_ = 0;
   int interrupts_ = 0;
   bool stopping_ = false;
+  bool stop_asked_ = false;  // by the observer
 };
 
 }  // namespace sluice

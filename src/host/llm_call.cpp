@@ -178,8 +178,13 @@ Result<ModelRequest> make_model_request(const StartCall& start, const ModelDefau
   request.hints.program = run_id;
   request.hints.task = start.task_id;
   request.hints.rank = step.rank;
-  // Another turn may follow: what the engine has computed of this one is then needed again.
-  request.hints.returns = !offered.empty() && start.call.turn < turns_of(args);
+  request.hints.remaining_path_s = step.advice.remaining_s;
+  request.hints.expected_tokens = step.advice.expected_tokens;
+  request.hints.policies.order = step.advice.order;
+  // Another turn may follow, or a step that asks about the same: what the engine has computed of
+  // this one is then needed again.
+  const bool another_turn = !offered.empty() && start.call.turn < turns_of(args);
+  request.hints.returns = another_turn || step.advice.prefix_returns;
   return request;
 }
 

@@ -37,6 +37,9 @@ struct HostCall {
   SchemaPtr item_schema;             // of each item of a streaming function
   CallGate* gate = nullptr;          // whose place it holds
   std::optional<Hash256> cache_key;  // where its output is to be kept
+  // Set: equal calls of the run wait for what becomes of it, or it waits for one of them.
+  std::optional<Hash256> shared_key;
+  std::uint64_t shared_turn = 0;  // it is the one that the others wait for
 };
 using HostCallPtr = std::shared_ptr<HostCall>;
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cost/prices.h"
 #include "host/llm_call.h"
 #include "plan/tool_catalog.h"
 #include "schedule/model_instance.h"
@@ -33,6 +34,7 @@ struct ModelEntry {
   std::unique_ptr<ModelInstance> instance;  // null: it could not be opened
   std::optional<Error> problem;             // and why, for the calls that come all the same
   ModelDefaults defaults;
+  ModelPrice price;
   std::string identity;  // of the weights, for result keys: file hash, or address and name
   std::string what;      // its file or its address, for people
 };

@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "data/json.h"
-#include "engine/engine.h"
 #include "host/weights.h"
 #include "models/openai_client.h"
 #include "plan/duration.h"
+#include "schedule/policies.h"
 
 namespace sluice {
 namespace {
@@ -18,6 +18,13 @@ namespace {
 std::string text_setting(const Value& settings, std::string_view key) {
   const Value* value = settings.find(key);
   return value != nullptr && value->is_string() ? std::string(value->as_string()) : "";
+}
+
+// 0: not set.
+std::uint32_t count_setting(const Value& settings, std::string_view key) {
+  const Value* value = settings.find(key);
+  const bool set = value != nullptr && value->is_int() && value->as_int() > 0;
+  return set ? static_cast<std::uint32_t>(std::min<std::int64_t>(value->as_int(), 1 << 30)) : 0;
 }
 
 // Equal text for equal settings, so that a sub-plan shares what its parent has opened.
@@ -157,6 +164,7 @@ Result<ModelEntry*> Resources::open_named_model(const WantedModel& wanted) {
   auto entry = std::make_unique<ModelEntry>();
   entry->id = wanted.id;
   entry->defaults = defaults_of(*settings);
+  entry->price = price_of(*settings);
   entry->identity = location.embedded ? (*instance)->info().file_hash
                                       : fmt::format("{}#{}", location.url, location.name);
   entry->what = location.embedded
@@ -167,25 +175,41 @@ Result<ModelEntry*> Resources::open_named_model(const WantedModel& wanted) {
   return models_by_settings_[key] = models_.back().get();
 }
 
+Result<EngineOptions> Resources::engine_options(const std::string& id,
+                                                const ModelLocation& location,
+                                                const Value& settings) const {
+  EngineOptions engine;
+  engine.id = id;
+  engine.file = location.file;
+  auto attention = own_attention();
+  if (!attention) return std::unexpected(attention.error());
+  engine.own_attention = *attention;
+  engine.threads = options_.threads;
+  engine.calibration_dir = calibration_folder(options_.models.cache_dir);
+  engine.clock = environment_.clock;
+  engine.deterministic = defaults_of(settings).deterministic;
+  engine.context_tokens = count_setting(settings, "context");
+  engine.pool_tokens = count_setting(settings, "pool");
+  if (const Value* policies = settings.find("policies"); policies != nullptr) {
+    PolicyNames& names = engine.policies.names;
+    for (auto [key, name] :
+         {std::pair("order", &names.order), std::pair("batch", &names.batch),
+          std::pair("admission", &names.admission), std::pair("lifetime", &names.lifetime),
+          std::pair("fairness", &names.fairness)}) {
+      if (std::string wished = text_setting(*policies, key); !wished.empty()) *name = wished;
+    }
+    if (auto known = check_policy_names(names); !known) return std::unexpected(known.error());
+  }
+  return engine;
+}
+
 Result<std::unique_ptr<ModelInstance>> Resources::open_instance(const std::string& id,
                                                                 const ModelLocation& location,
                                                                 const Value& settings) {
   if (location.embedded) {
-    EngineOptions engine;
-    engine.id = id;
-    engine.file = location.file;
-    auto attention = own_attention();
-    if (!attention) return std::unexpected(attention.error());
-    engine.own_attention = *attention;
-    engine.threads = options_.threads;
-    engine.calibration_dir = calibration_folder(options_.models.cache_dir);
-    engine.clock = environment_.clock;
-    engine.deterministic = defaults_of(settings).deterministic;
-    const Value* context = settings.find("context");
-    if (context != nullptr && context->is_int()) {
-      engine.context_tokens = static_cast<std::uint32_t>(context->as_int());
-    }
-    return open_engine(engine);
+    auto engine = engine_options(id, location, settings);
+    if (!engine) return std::unexpected(engine.error());
+    return open_engine(*engine);
   }
   OpenAiOptions client;
   client.id = id;

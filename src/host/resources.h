@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "engine/engine.h"
 #include "host/model_choice.h"
 #include "host/plan_scope.h"
 #include "host/secrets.h"
@@ -24,7 +25,7 @@ namespace sluice {
 
 struct ResourceOptions {
   ModelPreferences models;
-  std::uint32_t threads = 0;  // of an embedded engine; 0: the machine's cores
+  std::uint32_t threads = 0;                  // of an embedded engine; 0: the machine's cores
   std::vector<std::string> kept_hashes = {};  // of the models that a run began with, if it goes on
 };
 
@@ -68,6 +69,8 @@ class Resources {
   Result<void> open_scope(const PlanPtr& plan, const PlanScope* parent);
   Result<ToolEntry*> open_named_tool(const NamedSettings& named);
   Result<ModelEntry*> open_named_model(const WantedModel& wanted);
+  Result<EngineOptions> engine_options(const std::string& id, const ModelLocation& location,
+                                       const Value& settings) const;
   Result<std::unique_ptr<ModelInstance>> open_instance(const std::string& id,
                                                        const ModelLocation& location,
                                                        const Value& settings);

@@ -33,6 +33,15 @@ Value encode_surroundings(const RunSurroundings& surroundings) {
       {"isolated_code", Value::boolean(surroundings.isolated_code)},
       {"seed", text(std::to_string(surroundings.seed))},
   };
+  if (surroundings.optimized) {
+    std::vector<Value> without;
+    for (const std::string& pass : surroundings.without_passes) without.push_back(text(pass));
+    members.emplace_back("optimizer",
+                         Value::object({{"without", Value::array(std::move(without))}}));
+  }
+  if (!surroundings.inputs.empty()) {
+    members.emplace_back("inputs", encode_inputs(surroundings.inputs));
+  }
   for (auto& bound : encode_fork_bounds(surroundings.fork)) members.push_back(std::move(bound));
   return Value::object(std::move(members));
 }
@@ -49,6 +58,16 @@ Result<RunSurroundings> decode_surroundings(const Value& settings) {
   surroundings.isolated_code = isolated == nullptr || !isolated->is_bool() || isolated->as_bool();
   const std::string seed = text_member(settings, "seed");
   std::from_chars(seed.data(), seed.data() + seed.size(), surroundings.seed);
+  if (const Value* optimizer = settings.find("optimizer")) {
+    surroundings.optimized = true;
+    const Value* without = optimizer->find("without");
+    if (without != nullptr && without->is_array()) {
+      for (const Value& pass : without->items()) {
+        if (pass.is_string()) surroundings.without_passes.emplace_back(pass.as_string());
+      }
+    }
+  }
+  surroundings.inputs = decode_inputs(settings.find("inputs"));
   const Value* models = settings.find("models");
   if (models == nullptr || !models->is_array()) return surroundings;
   for (const Value& model : models->items()) {

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "host/model_choice.h"
+#include "host/run_input.h"
 #include "runtime/recorded_plan.h"
 #include "runtime/run_fork.h"
 
@@ -33,7 +34,11 @@ struct RunSurroundings {
   std::vector<RunModel> models;  // in the order of the plans' steps
   bool isolated_code = true;
   std::uint64_t seed = 0;
-  ForkBounds fork;  // of a fork
+  // Which passes made the plan as it runs of the plan as written. For people: the run keeps it.
+  bool optimized = false;  // false: none, also of a time without passes
+  std::vector<std::string> without_passes;
+  std::vector<RunInput> inputs;  // of a batch
+  ForkBounds fork;               // of a fork
 };
 Value encode_surroundings(const RunSurroundings& surroundings);
 Result<RunSurroundings> decode_surroundings(const Value& settings);  // kJournalDamaged

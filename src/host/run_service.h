@@ -19,6 +19,7 @@
 #include "host/secrets.h"
 #include "host/spill_store.h"
 #include "journal/journal.h"
+#include "optimize/optimizer.h"
 #include "plan/diagnostic.h"
 #include "plan/logical.h"
 #include "runtime/effect.h"
@@ -39,6 +40,9 @@ struct RunSettings {
   bool handle_signals = false;                // Ctrl-C and SIGTERM interrupt the run
   bool person_reads = false;                  // notices: on a terminal
   std::int64_t tick_ms = 100;
+  OptimizerSettings optimizer;  // of a new run; one that goes on keeps the plan that it has
+  // Of a batch that is to stop for its sample: rows of a table that this process takes; 0: all.
+  std::uint64_t hold_rows_after = 0;
   // Where the run is recorded; outlives it. Null: nothing of it survives the process.
   Journal* journal = nullptr;
 };
@@ -48,6 +52,7 @@ struct RunRequest {
   Value params;     // bound and checked
   PlanTexts texts;  // of the plan, for the journal; the first's name is what people call it
   std::optional<ForkedFrom> forked;
+  std::vector<RunInput> inputs = {};  // files that must be the same when the run goes on
 };
 
 struct ResumeRequest {
@@ -70,6 +75,8 @@ class RunObserver : public TraceSink {
   virtual void use_redactor(const Redactor* redactor) { (void)redactor; }
   virtual void on_notice(std::string_view text) { (void)text; }  // one sentence
   virtual void on_opened(const std::vector<ModelInfo>& models) { (void)models; }
+  // What passes made of the plan of a new run, before it starts. Not told where they are off.
+  virtual void on_optimized(const OptimizedPlan& plan) { (void)plan; }
   // The run has its id; `journaled`: and can be found by it from now on.
   virtual void on_started(const std::string& run_id, bool journaled) {
     (void)run_id;
@@ -77,6 +84,8 @@ class RunObserver : public TraceSink {
   }
   virtual void on_resumed(const ResumeReport& report) { (void)report; }
   virtual void on_interrupt(int times) { (void)times; }
+  // Asked behind each event: true ends the run as an interrupt does, and it can be resumed.
+  virtual bool wants_stop() const { return false; }
   // `now`: in the life of the run, as the summary's times are.
   virtual void on_tick(const RunSummary& so_far, const EngineStats& engines, SteadyNs now) {
     (void)so_far;

@@ -42,7 +42,7 @@ class Resolver {
     std::vector<Value::Member> members;
     for (const auto& [key, child] : value.members()) {
       // Schemas describe values: a property called `env` there is no reference.
-      const bool schema = key == "input" || key == "output";
+      const bool schema = key == "input" || key == "output" || key == "columns";
       auto resolved = schema ? child : resolve(child, where + "." + key, depth + 1);
       if (!resolved) return resolved;
       members.emplace_back(key, std::move(*resolved));

@@ -158,6 +158,9 @@ struct Plan {
   SourcePos pos;
   bool broken = false;  // its text had errors: what is missing may have been meant to be there
   Value source;         // the plan as JSON, as written (for printing, hashing and the journal)
+  // Of a plan that optimizer passes rewrote: the one that the user wrote, which scopes, files and
+  // the journal know. Null: this is it.
+  PlanPtr written;
 
   const Step* find_step(std::string_view id) const;
   const NamedSettings* find_tool(std::string_view id) const;

@@ -60,12 +60,24 @@ std::span<const ModelKind> model_kinds() {
   static const std::vector<ModelKind> kinds = {
       {"embedded", model_settings(R"(
         "file": {"type": "string", "minLength": 1},
-        "context": {"type": "integer", "minimum": 16})",
+        "context": {"type": "integer", "minimum": 16},
+        "pool": {"type": "integer", "minimum": 16},
+        "policies": {"type": "object", "additionalProperties": false,
+          "properties": {
+            "order": {"enum": ["program", "arrival", "deadline", "sharing"]},
+            "batch": {"enum": ["cost", "fixed"]},
+            "admission": {"enum": ["expected", "worst_case"]},
+            "lifetime": {"enum": ["cost", "recent", "drop"]},
+            "fairness": {"enum": ["service", "none"]} } })",
                                   "\"file\"")},
       {"openai", model_settings(R"(
         "url": {"type": "string", "pattern": "^https?://"},
         "model": {"type": "string"},
-        "key": {"type": "string"})",
+        "key": {"type": "string"},
+        "price": {"type": "object", "additionalProperties": false,
+          "properties": {
+            "prompt": {"type": "number", "minimum": 0},
+            "completion": {"type": "number", "minimum": 0} } })",
                                 "\"url\"")},
   };
   return kinds;

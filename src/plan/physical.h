@@ -78,6 +78,17 @@ struct StepInput {
 struct PhysicalPlan;
 using PhysicalPlanPtr = std::shared_ptr<const PhysicalPlan>;
 
+// What optimizer passes tell those that carry a step out. It changes when things are done and how
+// often, never what comes of them.
+struct StepAdvice {
+  bool share_equal = false;           // calls with equal inputs are made once (effect pure only)
+  bool prefix_returns = false;        // llm: what it computes is read again by a later step
+  std::optional<double> remaining_s;  // expected seconds from the start of a task to the end
+  std::optional<std::uint32_t> expected_tokens;  // llm: of output
+  std::string order;  // llm: the engine's order policy wished for; "" its own
+  friend bool operator==(const StepAdvice&, const StepAdvice&) = default;
+};
+
 struct PhysicalStep {
   Step logical;                          // its settings, after rewrites
   std::vector<std::string> logical_ids;  // the steps that it computes; [0] names its tasks
@@ -101,8 +112,9 @@ struct PhysicalStep {
   bool streams = false;              // its call emits items
   bool has_undo = false;             // what it calls (a tool, or a tool of its model) can be undone
   bool batch_safe = true;            // nothing but values: no call leaves the process
-  std::uint32_t rank = 0;            // longest remaining path in steps: higher goes first
+  std::uint32_t rank = 0;            // longest remaining path: higher goes first
   Hash256 step_hash;                 // the meaning of the step without its inputs
+  StepAdvice advice;                 // by the optimizer's passes; empty when nothing is known
 };
 
 struct PhysicalPlan {

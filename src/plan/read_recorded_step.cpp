@@ -187,6 +187,21 @@ void read_trees(FieldReader& fields, PhysicalStep& into) {
   if (into.on_error_value && step.on_error) step.on_error->value = into.on_error_value->binding;
 }
 
+// Plans of a time without passes have none.
+StepAdvice read_advice(FieldReader& from) {
+  StepAdvice advice;
+  const Value* record = from.value("advice");
+  if (!record) return advice;
+  FieldReader fields(*record, inside(from, "advice"), from.damage());
+  advice.share_equal = fields.flag("share_equal");
+  advice.prefix_returns = fields.flag("prefix_returns");
+  if (fields.has("remaining_s")) advice.remaining_s = fields.real("remaining_s", 0);
+  if (fields.has("expected_tokens")) advice.expected_tokens = fields.count("expected_tokens", 0);
+  advice.order = fields.text("order");
+  fields.done();
+  return advice;
+}
+
 // What belongs together is there together.
 void check_step(FieldReader& fields, const PhysicalStep& step, std::uint32_t plan) {
   const Step& logical = step.logical;
@@ -282,6 +297,7 @@ PhysicalStep read_step(const Value& record, std::uint32_t self, std::uint32_t& p
   step.batch_safe = fields.flag("batch_safe");
   step.rank = fields.count("rank", 0);
   step.step_hash = fields.hash("step_hash");
+  step.advice = read_advice(fields);
   fields.done();
   check_step(fields, step, plan);
   return step;

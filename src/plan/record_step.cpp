@@ -119,6 +119,18 @@ void write_logical(const Step& step, FieldWriter& record) {
   write_rules(step, record);
 }
 
+Value record_advice(const StepAdvice& advice) {
+  FieldWriter record;
+  record.flag("share_equal", advice.share_equal);
+  record.flag("prefix_returns", advice.prefix_returns);
+  if (advice.remaining_s) record.value("remaining_s", Value::number(*advice.remaining_s));
+  if (advice.expected_tokens) {
+    record.value("expected_tokens", Value::integer(*advice.expected_tokens));
+  }
+  record.text("order", advice.order);
+  return record.take();
+}
+
 }  // namespace
 
 Value record_budget(const Budget& budget) {
@@ -181,6 +193,7 @@ Value record_step(const PhysicalStep& step, std::uint32_t plan) {
   record.flag("batch_safe", step.batch_safe);
   record.number("rank", step.rank, 0);
   record.value("step_hash", Value::string(step.step_hash.hex()));
+  if (step.advice != StepAdvice()) record.value("advice", record_advice(step.advice));
   return record.take();
 }
 

@@ -56,6 +56,12 @@ void apply_kind(const NamedSettings& tool, std::vector<FunctionSpec>& functions)
       std::erase_if(functions, [](const FunctionSpec& f) { return f.name == "write"; });
     }
   }
+  if (tool.kind == "table") {
+    const Value* write = settings.find("write");
+    if (!write || !write->is_bool() || !write->as_bool()) {
+      std::erase_if(functions, [](const FunctionSpec& f) { return f.name != "rows"; });
+    }
+  }
 }
 
 ToolEntry entry_of(const NamedSettings& tool, const Plan& plan, const DiscoveredTool* discovered) {

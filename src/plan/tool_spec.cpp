@@ -101,6 +101,35 @@ constexpr FunctionRow kFilesWrite = {
       "properties": {"path": {"type": "string", "minLength": 1}, "text": {}}})",
     ""};
 
+constexpr FunctionRow kTableRows = {
+    "rows", "The rows of the file, each an object, in their order", Effect::kRead,
+    R"({"type": "object", "additionalProperties": false, "properties": {
+      "limit": {"type": "integer", "minimum": 1}}})",
+    R"({"type": "object"})"};
+constexpr FunctionRow kTableBegin = {
+    "begin", "Opens the work file of a run", Effect::kIdempotent,
+    R"({"type": "object", "additionalProperties": false, "required": ["run"],
+      "properties": {"run": {"type": "string", "minLength": 1}}})",
+    R"({"type": "null"})"};
+constexpr FunctionRow kTablePut = {
+    "put", "Keeps what became of a row", Effect::kIdempotent,
+    R"({"type": "object", "additionalProperties": false, "required": ["row"], "properties": {
+      "row": {"type": "integer", "minimum": 0},
+      "value": {},
+      "error": {},
+      "input": {"type": ["object", "null"]}}})",
+    R"({"type": "null"})"};
+constexpr FunctionRow kTableFinish = {
+    "finish", "Writes the file from all rows that were kept", Effect::kIdempotent,
+    R"({"type": "object", "additionalProperties": false, "properties": {
+      "order": {"enum": ["row", "arrival"]},
+      "keep_null": {"type": "boolean"},
+      "columns": {"type": "array", "items": {"type": "string"}}}})",
+    R"({"type": "object"})"};
+constexpr FunctionRow kTableTidy = {"tidy", "Removes the work file", Effect::kIdempotent,
+                                    R"({"type": "object", "additionalProperties": false})",
+                                    R"({"type": "null"})"};
+
 ToolKind process_kind() {
   return {"process",
           settings_schema(R"(
@@ -174,6 +203,32 @@ ToolKind files_kind() {
           ""};
 }
 
+// Whole tables are read and written: an hour of it is no sign that something hangs.
+ToolKind table_kind() {
+  constexpr std::int64_t kDayMs = 24 * 3'600'000LL;
+  constexpr std::uint32_t kRowsAtOnce = 256;  // they are stored together
+  ToolKind kind{"table",
+                settings_schema(R"(
+      "file": {"type": "string", "minLength": 1},
+      "format": {"enum": ["jsonl", "csv", "tsv", "sqlite"]},
+      "query": {"type": "string", "minLength": 1},
+      "table": {"type": "string", "minLength": 1},
+      "write": {"type": "boolean"},
+      "whole": {"type": "boolean"},
+      "columns": {"type": "object", "additionalProperties": {"type": ["object", "boolean"]}})",
+                                "\"file\""),
+                {function_of(kTableRows), function_of(kTableBegin), function_of(kTablePut),
+                 function_of(kTableFinish), function_of(kTableTidy)},
+                false,
+                ""};
+  for (FunctionSpec& function : kind.functions) {
+    function.timeout_ms = kDayMs;
+    function.concurrency = kRowsAtOnce;
+    function.streams = function.name == "rows";
+  }
+  return kind;
+}
+
 }  // namespace
 
 std::string_view effect_name(Effect effect) {
@@ -188,7 +243,8 @@ std::optional<Effect> effect_from_name(std::string_view name) {
 
 std::span<const ToolKind> tool_kinds() {
   static const std::vector<ToolKind> kinds = {process_kind(), http_kind(), sql_kind(),
-                                              python_kind(),  mcp_kind(),  files_kind()};
+                                              python_kind(),  mcp_kind(),  files_kind(),
+                                              table_kind()};
   return kinds;
 }
 

@@ -38,9 +38,9 @@ struct FunctionSpec {
   Value undo;
 };
 
-// A kind of tool (process, http, sql, python, mcp, files): what its settings look like and the
-// functions that it always has. Kinds with functions of their own (python, mcp) have `open` set:
-// their functions are known once the tool has been asked.
+// A kind of tool (process, http, sql, python, mcp, files, table): what its settings look like and
+// the functions that it always has. Kinds with functions of their own (python, mcp) have `open`
+// set: their functions are known once the tool has been asked.
 struct ToolKind {
   std::string_view name;
   SchemaPtr settings;                   // of the map under the tool's id, without `kind`
@@ -49,7 +49,8 @@ struct ToolKind {
   std::string_view default_function;  // for `tool: NAME` without a function; "" when none
 };
 
-// The explicit table; adding a kind is one row. process, http, sql, python, mcp, files.
+// The explicit table; adding a kind is one row. process, http, sql, python, mcp, files,
+// table.
 std::span<const ToolKind> tool_kinds();
 const ToolKind* find_tool_kind(std::string_view name);
 

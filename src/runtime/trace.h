@@ -39,6 +39,13 @@ enum class TraceKind : std::uint8_t {
 };
 std::string_view trace_kind_name(TraceKind kind);
 
+// What the `when` of a task gave.
+enum class ConditionOutcome : std::uint8_t {
+  kNone,  // it has none, or it was not evaluated
+  kHeld,
+  kFalse,  // the task is skipped by it
+};
+
 struct TraceEvent {
   SteadyNs at = 0;
   TraceKind kind = TraceKind::kRunStarted;
@@ -50,6 +57,7 @@ struct TraceEvent {
   std::uint64_t count = 0;
   bool closed = false;
   bool cached = false;
+  ConditionOutcome condition = ConditionOutcome::kNone;  // of a task that ends
   Usage usage;
   const Error* error = nullptr;         // valid during the call of the sink
   const Value* value = nullptr;         // kTaskDone: output; kRunEnded: result; likewise

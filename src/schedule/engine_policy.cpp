@@ -12,6 +12,7 @@
 
 #include "schedule/admission/letting_in.h"
 #include "schedule/admission/victims.h"
+#include "schedule/admission/wished.h"
 #include "schedule/fairness/going_first.h"
 #include "schedule/policies.h"
 
@@ -94,10 +95,8 @@ class Deciding {
   }
 
   void let_in() {
-    const auto& rows = policy_tables().admission;
-    auto* policy = find_policy(rows, round_.snapshot.settings.names.admission, rows.front().policy);
-    std::unique_ptr<RoomEstimate> room = policy(round_);
-    LettingIn letting(round_, kept_, *room, std::move(running_));
+    WishedRoom room(round_);
+    LettingIn letting(round_, kept_, room, std::move(running_));
     letting.run(decision_);
     running_ = letting.running();
     copied_ = letting.copied_cells();

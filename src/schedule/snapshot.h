@@ -57,8 +57,9 @@ struct RequestView {
   std::uint32_t preempted = 0;             // how often
   bool deterministic = false;
   bool prefetch = false;  // only computes its prompt, for a request that will come
-  PolicyNames
-      policies;  // that this request asks for (order, lifetime; the others are the engine's)
+  // What this request asks for: order, admission, lifetime. A batch serves all requests at once
+  // and fairness is between them: these two are the engine's.
+  PolicyNames policies;
 };
 
 // A run of cells that no running request uses: it ends a kept prefix, or several kept prefixes

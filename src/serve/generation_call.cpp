@@ -101,12 +101,15 @@ SchemaPtr compile_schema(RequestFields& body, const Value& schema, const std::st
                          bool strict) {
   SchemaCompilation made =
       Schema::compile(schema, {.mode = strict ? SchemaMode::kStrict : SchemaMode::kLenient});
-  if (made.schema) return made.schema;
+  // Without `strict`, keywords outside the subset are not enforced; what is no schema is no schema.
+  auto wrong =
+      strict ? made.problems.begin()
+             : std::ranges::find(made.problems, ErrorCode::kSchemaInvalid, &SchemaProblem::code);
+  if (made.schema && wrong == made.problems.end()) return made.schema;
   std::string message = fmt::format("`{}` is no schema that can be enforced", path);
-  if (!made.problems.empty()) {
-    const SchemaProblem& first = made.problems.front();
+  if (wrong != made.problems.end()) {
     message +=
-        fmt::format(": at {}: {}", first.pointer.empty() ? "/" : first.pointer, first.message);
+        fmt::format(": at {}: {}", wrong->pointer.empty() ? "/" : wrong->pointer, wrong->message);
   }
   body.problem().say(path, std::move(message), "invalid_schema");
   return nullptr;

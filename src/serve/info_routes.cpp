@@ -1,6 +1,7 @@
 #include "serve/info_routes.h"
 
 #include "data/json.h"
+#include "prometheus/text_serializer.h"
 
 namespace sluice {
 
@@ -23,6 +24,21 @@ Value model_value(const ServedModel& model) {
                                  {"context_tokens", Value::integer(info.context_tokens)},
                                  {"chat", Value::boolean(info.has_chat_template)},
                                  {"embedded", Value::boolean(info.embedded)}})}});
+}
+
+void add_connections(const HttpNumbers& http, MetricFamilies& into) {
+  using prometheus::MetricType;
+  auto add = [&](const char* name, MetricType type, const char* help, std::uint64_t count) {
+    prometheus::MetricFamily family{name, help, type, {}};
+    (type == MetricType::Gauge ? &add_gauge : &add_counter)(family, {}, static_cast<double>(count));
+    into.push_back(std::move(family));
+  };
+  add("sluice_http_connections", MetricType::Gauge, "Open connections.", http.connections);
+  add("sluice_http_idle_connections", MetricType::Gauge, "Of them: between requests.", http.idle);
+  add("sluice_http_accepted_connections_total", MetricType::Counter, "Connections accepted.",
+      http.accepted);
+  add("sluice_http_evicted_connections_total", MetricType::Counter,
+      "Idle connections closed to make room.", http.evicted);
 }
 
 }  // namespace
@@ -49,26 +65,17 @@ asio::awaitable<void> serve_health(RouteCall& call) {
 
 asio::awaitable<void> serve_metrics_text(RouteCall& call) {
   ApiContext& context = call.context;
-  MetricsText text;
-  write_metrics(text, context.metrics);
-  const HttpNumbers http = context.http_numbers ? context.http_numbers() : HttpNumbers{};
-  text.family("sluice_http_connections", "gauge", "Open connections.");
-  text.sample("sluice_http_connections", "", static_cast<double>(http.connections));
-  text.family("sluice_http_idle_connections", "gauge", "Of them: between requests.");
-  text.sample("sluice_http_idle_connections", "", static_cast<double>(http.idle));
-  text.family("sluice_http_accepted_connections_total", "counter", "Connections accepted.");
-  text.sample("sluice_http_accepted_connections_total", "", static_cast<double>(http.accepted));
-  text.family("sluice_http_evicted_connections_total", "counter",
-              "Idle connections closed to make room.");
-  text.sample("sluice_http_evicted_connections_total", "", static_cast<double>(http.evicted));
+  MetricFamilies families;
+  add_server_families(context.metrics, families);
+  add_connections(context.http_numbers ? context.http_numbers() : HttpNumbers{}, families);
   std::map<std::string, EngineStats> engines;
   for (const ServedModel& model : context.models.all()) {
     if (auto stats = engine_stats(*model.instance)) engines.emplace(model.id, *stats);
   }
-  write_engine_metrics(text, engines);
+  add_engine_families(engines, families);
   call.line.status = 200;
-  co_await call.exchange.reply(
-      {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = text.take()});
+  co_await call.exchange.reply({.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                                .body = prometheus::TextSerializer().Serialize(families)});
 }
 
 }  // namespace sluice

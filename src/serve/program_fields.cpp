@@ -15,10 +15,11 @@ struct PolicyKind {
   std::string_view name;
   std::string PolicyNames::* member;
 };
-constexpr std::array kPolicyKinds{
-    PolicyKind{"order", &PolicyNames::order}, PolicyKind{"batch", &PolicyNames::batch},
-    PolicyKind{"admission", &PolicyNames::admission},
-    PolicyKind{"lifetime", &PolicyNames::lifetime}, PolicyKind{"fairness", &PolicyNames::fairness}};
+constexpr std::array kPolicyKinds{PolicyKind{"order", &PolicyNames::order},
+                                  PolicyKind{"admission", &PolicyNames::admission},
+                                  PolicyKind{"lifetime", &PolicyNames::lifetime}};
+// One decision for all requests of the engine.
+constexpr std::array kEnginesOwn{std::string_view("batch"), std::string_view("fairness")};
 
 PolicyNames read_policies(RequestFields& hints) {
   PolicyNames names;
@@ -31,6 +32,10 @@ PolicyNames read_policies(RequestFields& hints) {
       reader->wrong(kind.name, known.error().message());
     }
     names.*kind.member = one.*kind.member;
+  }
+  for (std::string_view kind : kEnginesOwn) {
+    if (!reader->text(kind, kMostNameBytes)) continue;
+    reader->wrong(kind, "holds for all requests of the server: start it with --policy");
   }
   reader->finish();
   return names;

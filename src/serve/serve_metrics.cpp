@@ -3,13 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 namespace sluice {
 namespace {
 
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using MetricLabels = std::vector<ClientMetric::Label>;
+
+constexpr MetricType kCounter = MetricType::Counter;
+constexpr MetricType kGauge = MetricType::Gauge;
+
 struct EngineFamily {
   std::string_view name;
-  std::string_view type;
+  MetricType type;
   std::string_view help;
   double (*value)(const EngineStats& stats);
 };
@@ -17,46 +27,68 @@ struct EngineFamily {
 constexpr double kSecondsPerNs = 1e-9;
 
 constexpr std::array kEngineFamilies{
-    EngineFamily{"sluice_prefill_tokens_total", "counter", "Prompt tokens that were computed.",
+    EngineFamily{"sluice_prefill_tokens_total", kCounter, "Prompt tokens that were computed.",
                  [](const EngineStats& s) { return static_cast<double>(s.prefill_tokens); }},
-    EngineFamily{"sluice_shared_tokens_total", "counter",
+    EngineFamily{"sluice_shared_tokens_total", kCounter,
                  "Prompt tokens taken from a prefix in the pool.",
                  [](const EngineStats& s) { return static_cast<double>(s.shared_tokens); }},
-    EngineFamily{"sluice_copied_back_tokens_total", "counter",
+    EngineFamily{"sluice_copied_back_tokens_total", kCounter,
                  "Prompt tokens taken from host memory.",
                  [](const EngineStats& s) { return static_cast<double>(s.copied_back_tokens); }},
-    EngineFamily{"sluice_moved_to_host_tokens_total", "counter", "Tokens moved to host memory.",
+    EngineFamily{"sluice_moved_to_host_tokens_total", kCounter, "Tokens moved to host memory.",
                  [](const EngineStats& s) { return static_cast<double>(s.moved_to_host_tokens); }},
-    EngineFamily{"sluice_dropped_tokens_total", "counter", "Kept tokens that were dropped.",
+    EngineFamily{"sluice_dropped_tokens_total", kCounter, "Kept tokens that were dropped.",
                  [](const EngineStats& s) { return static_cast<double>(s.dropped_tokens); }},
-    EngineFamily{"sluice_decode_tokens_total", "counter", "Tokens sampled.",
+    EngineFamily{"sluice_decode_tokens_total", kCounter, "Tokens sampled.",
                  [](const EngineStats& s) { return static_cast<double>(s.decode_tokens); }},
-    EngineFamily{"sluice_forced_tokens_total", "counter",
+    EngineFamily{"sluice_forced_tokens_total", kCounter,
                  "Tokens that a grammar forced, not sampled.",
                  [](const EngineStats& s) { return static_cast<double>(s.forced_tokens); }},
-    EngineFamily{"sluice_batches_total", "counter", "Batches computed.",
+    EngineFamily{"sluice_batches_total", kCounter, "Batches computed.",
                  [](const EngineStats& s) { return static_cast<double>(s.batches); }},
-    EngineFamily{"sluice_aborted_batches_total", "counter",
+    EngineFamily{"sluice_aborted_batches_total", kCounter,
                  "Prefill batches given up for something more urgent.",
                  [](const EngineStats& s) { return static_cast<double>(s.aborted_batches); }},
-    EngineFamily{"sluice_preemptions_total", "counter", "Running requests that had to wait again.",
+    EngineFamily{"sluice_preemptions_total", kCounter, "Running requests that had to wait again.",
                  [](const EngineStats& s) { return static_cast<double>(s.preemptions); }},
     EngineFamily{
-        "sluice_busy_seconds_total", "counter", "Time spent computing.",
+        "sluice_busy_seconds_total", kCounter, "Time spent computing.",
         [](const EngineStats& s) { return static_cast<double>(s.busy_ns) * kSecondsPerNs; }},
-    EngineFamily{"sluice_requests_running", "gauge", "Requests that compute.",
+    EngineFamily{"sluice_requests_running", kGauge, "Requests that compute.",
                  [](const EngineStats& s) { return static_cast<double>(s.running); }},
-    EngineFamily{"sluice_requests_waiting", "gauge", "Requests that wait for room.",
+    EngineFamily{"sluice_requests_waiting", kGauge, "Requests that wait for room.",
                  [](const EngineStats& s) { return static_cast<double>(s.waiting); }},
-    EngineFamily{"sluice_pool_cells", "gauge", "Cells of the KV pool; a cell holds one token.",
+    EngineFamily{"sluice_pool_cells", kGauge, "Cells of the KV pool; a cell holds one token.",
                  [](const EngineStats& s) { return static_cast<double>(s.pool_cells); }},
-    EngineFamily{"sluice_pool_used_cells", "gauge", "Cells that running requests hold.",
+    EngineFamily{"sluice_pool_used_cells", kGauge, "Cells that running requests hold.",
                  [](const EngineStats& s) { return static_cast<double>(s.used_cells); }},
-    EngineFamily{"sluice_pool_kept_cells", "gauge", "Cells kept for requests to come.",
+    EngineFamily{"sluice_pool_kept_cells", kGauge, "Cells kept for requests to come.",
                  [](const EngineStats& s) { return static_cast<double>(s.kept_cells); }},
-    EngineFamily{"sluice_host_cache_bytes", "gauge", "Host memory that holds prefixes.",
+    EngineFamily{"sluice_host_cache_bytes", kGauge, "Host memory that holds prefixes.",
                  [](const EngineStats& s) { return static_cast<double>(s.host_bytes); }},
 };
+
+MetricFamily family_of(std::string_view name, MetricType type, std::string_view help) {
+  return {std::string(name), std::string(help), type, {}};
+}
+
+MetricFamily counts_by(std::string_view name, std::string_view label, std::string_view help,
+                       const std::map<std::string, std::uint64_t>& counts) {
+  MetricFamily family = family_of(name, kCounter, help);
+  for (const auto& [value, count] : counts) {
+    add_counter(family, {{std::string(label), value}}, static_cast<double>(count));
+  }
+  return family;
+}
+
+MetricFamily tokens_by_model(std::string_view name, std::string_view help,
+                             const ServeMetrics& metrics, std::uint64_t TokenCounts::* count) {
+  MetricFamily family = family_of(name, kCounter, help);
+  for (const auto& [model, counts] : metrics.tokens) {
+    add_counter(family, {{"model", model}}, static_cast<double>(counts.*count));
+  }
+  return family;
+}
 
 }  // namespace
 
@@ -67,87 +99,71 @@ void SecondsHistogram::add(double seconds) {
   count_ += 1;
 }
 
-std::string metric_label(std::string_view name, std::string_view value) {
-  std::string out(name);
-  out += "=\"";
-  for (char c : value) {
-    if (c == '\\' || c == '"') out += '\\';
-    if (c == '\n') {
-      out += "\\n";
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
+void add_counter(MetricFamily& family, MetricLabels labels, double value) {
+  ClientMetric& metric = family.metric.emplace_back();
+  metric.label = std::move(labels);
+  metric.counter.value = value;
 }
 
-void MetricsText::family(std::string_view name, std::string_view type, std::string_view help) {
-  text_ += fmt::format("# HELP {0} {2}\n# TYPE {0} {1}\n", name, type, help);
+void add_gauge(MetricFamily& family, MetricLabels labels, double value) {
+  ClientMetric& metric = family.metric.emplace_back();
+  metric.label = std::move(labels);
+  metric.gauge.value = value;
 }
 
-void MetricsText::sample(std::string_view name, std::string_view labels, double value) {
-  text_ += labels.empty() ? fmt::format("{} {}\n", name, value)
-                          : fmt::format("{}{{{}}} {}\n", name, labels, value);
-}
-
-void MetricsText::histogram(std::string_view name, std::string_view labels,
-                            const SecondsHistogram& seconds) {
-  const std::string before = labels.empty() ? "" : fmt::format("{},", labels);
+void add_histogram(MetricFamily& family, MetricLabels labels, const SecondsHistogram& seconds) {
+  ClientMetric& metric = family.metric.emplace_back();
+  metric.label = std::move(labels);
+  metric.histogram.sample_count = seconds.count();
+  metric.histogram.sample_sum = seconds.sum();
   std::uint64_t below = 0;
   for (std::size_t i = 0; i <= kSecondsBuckets.size(); ++i) {
     below += seconds.counts()[i];
-    const std::string bound =
-        i < kSecondsBuckets.size() ? fmt::to_string(kSecondsBuckets[i]) : "+Inf";
-    sample(fmt::format("{}_bucket", name), fmt::format("{}le=\"{}\"", before, bound),
-           static_cast<double>(below));
+    const double bound =
+        i < kSecondsBuckets.size() ? kSecondsBuckets[i] : std::numeric_limits<double>::infinity();
+    metric.histogram.bucket.push_back({below, bound});
   }
-  sample(fmt::format("{}_sum", name), labels, seconds.sum());
-  sample(fmt::format("{}_count", name), labels, static_cast<double>(seconds.count()));
 }
 
-void write_metrics(MetricsText& text, const ServeMetrics& metrics) {
-  text.family("sluice_http_replies_total", "counter", "Replies by route and status.");
+void add_server_families(const ServeMetrics& metrics, MetricFamilies& into) {
+  MetricFamily replies =
+      family_of("sluice_http_replies_total", kCounter, "Replies by route and status.");
   for (const auto& [key, count] : metrics.replies) {
-    text.sample(
-        "sluice_http_replies_total",
-        metric_label("route", key.first) + "," + metric_label("status", fmt::to_string(key.second)),
-        static_cast<double>(count));
+    add_counter(replies, {{"route", key.first}, {"status", fmt::to_string(key.second)}},
+                static_cast<double>(count));
   }
-  text.family("sluice_request_seconds", "histogram", "From a request's header to its last byte.");
+  into.push_back(std::move(replies));
+  MetricFamily whole = family_of("sluice_request_seconds", MetricType::Histogram,
+                                 "From a request's header to its last byte.");
   for (const auto& [route, seconds] : metrics.seconds) {
-    text.histogram("sluice_request_seconds", metric_label("route", route), seconds);
+    add_histogram(whole, {{"route", route}}, seconds);
   }
-  text.family("sluice_time_to_first_token_seconds", "histogram",
-              "From a request's header to the first text of its answer.");
-  text.histogram("sluice_time_to_first_token_seconds", "", metrics.first_token);
-  auto counters = [&](std::string_view name, std::string_view label, std::string_view help,
-                      const std::map<std::string, std::uint64_t>& counts) {
-    text.family(name, "counter", help);
-    for (const auto& [value, count] : counts) {
-      text.sample(name, metric_label(label, value), static_cast<double>(count));
-    }
-  };
-  counters("sluice_turned_away_total", "why", "Requests answered with 429.", metrics.turned_away);
-  counters("sluice_clients_gone_total", "while", "Clients that left before their answer ended.",
-           metrics.clients_gone);
-  auto tokens = [&](std::string_view name, std::string_view help,
-                    std::uint64_t TokenCounts::* count) {
-    text.family(name, "counter", help);
-    for (const auto& [model, counts] : metrics.tokens) {
-      text.sample(name, metric_label("model", model), static_cast<double>(counts.*count));
-    }
-  };
-  tokens("sluice_prompt_tokens_total", "Prompt tokens of answered requests.", &TokenCounts::prompt);
-  tokens("sluice_cached_tokens_total", "Of them: not computed again.", &TokenCounts::cached);
-  tokens("sluice_completion_tokens_total", "Tokens of answers.", &TokenCounts::completion);
+  into.push_back(std::move(whole));
+  MetricFamily first = family_of("sluice_time_to_first_token_seconds", MetricType::Histogram,
+                                 "From a request's header to the first text of its answer.");
+  add_histogram(first, {}, metrics.first_token);
+  into.push_back(std::move(first));
+  into.push_back(counts_by("sluice_turned_away_total", "why", "Requests answered with 429.",
+                           metrics.turned_away));
+  into.push_back(counts_by("sluice_clients_gone_total", "while",
+                           "Clients that left before their answer ended.", metrics.clients_gone));
+  into.push_back(tokens_by_model("sluice_prompt_tokens_total",
+                                 "Prompt tokens of answered requests.", metrics,
+                                 &TokenCounts::prompt));
+  into.push_back(tokens_by_model("sluice_cached_tokens_total", "Of them: not computed again.",
+                                 metrics, &TokenCounts::cached));
+  into.push_back(tokens_by_model("sluice_completion_tokens_total", "Tokens of answers.", metrics,
+                                 &TokenCounts::completion));
 }
 
-void write_engine_metrics(MetricsText& text, const std::map<std::string, EngineStats>& engines) {
-  for (const EngineFamily& family : kEngineFamilies) {
-    text.family(family.name, family.type, family.help);
+void add_engine_families(const std::map<std::string, EngineStats>& engines, MetricFamilies& into) {
+  for (const EngineFamily& described : kEngineFamilies) {
+    MetricFamily family = family_of(described.name, described.type, described.help);
     for (const auto& [model, stats] : engines) {
-      text.sample(family.name, metric_label("model", model), family.value(stats));
+      const auto add = described.type == kCounter ? &add_counter : &add_gauge;
+      add(family, {{"model", model}}, described.value(stats));
     }
+    into.push_back(std::move(family));
   }
 }
 

@@ -1,4 +1,5 @@
-// What the server counts, as the text format of Prometheus. The I/O thread only.
+// What the server counts, as families of prometheus-cpp, whose serializer writes them as text. The
+// I/O thread only.
 #pragma once
 
 #include <array>
@@ -7,8 +8,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "engine/engine.h"
+#include "prometheus/metric_family.h"
 
 namespace sluice {
 
@@ -44,22 +47,18 @@ struct ServeMetrics {
   std::map<std::string, TokenCounts> tokens;          // model
 };
 
-// One family of numbers in the text format.
-class MetricsText {
- public:
-  void family(std::string_view name, std::string_view type, std::string_view help);
-  // `labels` as `model="x",route="y"`; "" for none.
-  void sample(std::string_view name, std::string_view labels, double value);
-  void histogram(std::string_view name, std::string_view labels, const SecondsHistogram& seconds);
-  std::string take() { return std::move(text_); }
+using MetricFamilies = std::vector<prometheus::MetricFamily>;
 
- private:
-  std::string text_;
-};
-// name="value" with what the format wants escaped.
-std::string metric_label(std::string_view name, std::string_view value);
+// `labels`: names and values.
+void add_counter(prometheus::MetricFamily& family,
+                 std::vector<prometheus::ClientMetric::Label> labels, double value);
+void add_gauge(prometheus::MetricFamily& family,
+               std::vector<prometheus::ClientMetric::Label> labels, double value);
+void add_histogram(prometheus::MetricFamily& family,
+                   std::vector<prometheus::ClientMetric::Label> labels,
+                   const SecondsHistogram& seconds);
 
-void write_metrics(MetricsText& text, const ServeMetrics& metrics);
-void write_engine_metrics(MetricsText& text, const std::map<std::string, EngineStats>& engines);
+void add_server_families(const ServeMetrics& metrics, MetricFamilies& into);
+void add_engine_families(const std::map<std::string, EngineStats>& engines, MetricFamilies& into);
 
 }  // namespace sluice

@@ -12,6 +12,7 @@
 #include "tools/python/python_tool.h"
 #include "tools/settings.h"
 #include "tools/sql/sql_tool.h"
+#include "tools/table/table_tool.h"
 #include "tools/tool.h"
 
 namespace sluice {
@@ -23,13 +24,14 @@ struct KindRow {
 };
 
 // One row a kind. A new one also needs its row in plan/tool_spec.cpp (settings and functions).
-constexpr std::array<KindRow, 6> kKinds = {{
+constexpr std::array<KindRow, 7> kKinds = {{
     {"process", open_process_tool},
     {"http", open_http_tool},
     {"sql", open_sql_tool},
     {"python", open_python_tool},
     {"mcp", open_mcp_tool},
     {"files", open_files_tool},
+    {"table", open_table_tool},
 }};
 
 }  // namespace

@@ -29,6 +29,8 @@ struct ToolEnvironment {
   const Clock* clock = nullptr;
   // Whether code steps are isolated (bubblewrap); false where the machine does not allow it.
   bool isolate_code = true;
+  // A stream of table rows gives so many in this process, and then waits; 0: no bound.
+  std::uint64_t hold_rows_after = 0;
 };
 
 struct ToolCall {

@@ -33,6 +33,18 @@ TEST(RunHeader, SurroundingsComeBack) {
   EXPECT_TRUE(changes(some(), *back).empty());
 }
 
+TEST(RunHeader, WhichPassesThereWereComesBack) {
+  RunSurroundings made = some();
+  EXPECT_FALSE(decode_surroundings(encode_surroundings(made))->optimized);
+  made.optimized = true;
+  made.without_passes = {"rank_by_cost", "share_equal_calls"};
+  auto back = decode_surroundings(encode_surroundings(made));
+  ASSERT_TRUE(back.has_value());
+  EXPECT_TRUE(back->optimized);
+  EXPECT_EQ(back->without_passes, made.without_passes);
+  EXPECT_TRUE(changes(some(), *back).empty()) << "a run keeps the plan that it has";
+}
+
 TEST(RunHeader, OfAnotherFormAreRefusedOrEmpty) {
   EXPECT_FALSE(decode_surroundings(Value()).has_value());
   auto back = decode_surroundings(*parse_json(R"({"seed":"x","models":[1],"work_dir":3})"));

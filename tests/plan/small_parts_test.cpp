@@ -83,7 +83,8 @@ TEST(Tables, KindsAndEffects) {
     EXPECT_TRUE(kind.settings);
     EXPECT_TRUE(kind.open || !kind.functions.empty());
   }
-  EXPECT_THAT(names, ::testing::ElementsAre("process", "http", "sql", "python", "mcp", "files"));
+  EXPECT_THAT(names,
+              ::testing::ElementsAre("process", "http", "sql", "python", "mcp", "files", "table"));
   for (Effect effect : {Effect::kPure, Effect::kRead, Effect::kIdempotent, Effect::kOnce}) {
     EXPECT_EQ(effect_from_name(effect_name(effect)), effect);
   }

@@ -1,6 +1,5 @@
 #include "tests/plans/plan_runner.h"
 
-#include <array>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -16,7 +15,6 @@
 #include "host/resources.h"
 #include "host/result_cache.h"
 #include "host/spill_store.h"
-#include "plan/lower.h"
 #include "plan/parse.h"
 #include "plan/physical_codec.h"
 #include "plan/tool_catalog.h"
@@ -28,8 +26,6 @@
 namespace sluice::plantest {
 namespace {
 
-constexpr std::array<std::string_view, 5> kVariationNames = {
-    "as_written", "one_worker", "through_yaml", "through_json", "journaled"};
 constexpr const char* kRunId = "0000000000000001";
 constexpr std::chrono::seconds kLongestRun{60};
 // Nothing listens there; the instance behind it is replaced by the script before the run.
@@ -113,7 +109,9 @@ Result<void> open_resources(Resources& resources, const RunRequest& request) {
   return *discovered;
 }
 
-Result<PhysicalPlanPtr> lowered(const RunRequest& request, const PlanScope& scope) {
+// Verified, and as the optimizer leaves it.
+Result<PhysicalPlanPtr> planned(const RunRequest& request, const Value& params,
+                                const PlanScope& scope, RunReport& report) {
   Diagnostics findings;
   verify_plan({.plan = *request.plan, .tools = scope}, findings);
   if (findings.has_errors()) {
@@ -122,9 +120,16 @@ Result<PhysicalPlanPtr> lowered(const RunRequest& request, const PlanScope& scop
       if (finding.severity == Severity::kError) return fail(finding.code, finding.message);
     }
   }
-  auto plan = lower_plan(request.plan, scope);
-  if (!plan || request.variation != Variation::kOneWorker) return plan;
-  auto narrow = std::make_shared<PhysicalPlan>(**plan);
+  const CostInputs cost{.history = nullptr, .sample = nullptr, .models = {}, .params = &params};
+  auto optimized = optimize_plan({.plan = request.plan,
+                                  .tools = scope,
+                                  .params = &params,
+                                  .cost = cost,
+                                  .settings = request.variation->optimizer});
+  if (!optimized) return std::unexpected(optimized.error());
+  report.rewritten = optimized->rewritten != request.plan;
+  if (!request.variation->one_worker) return optimized->physical;
+  auto narrow = std::make_shared<PhysicalPlan>(*optimized->physical);
   narrow->concurrency = 1;
   narrow->window = 1;
   for (PhysicalStep& step : narrow->steps) {
@@ -190,18 +195,45 @@ void send_signals(RunLoop& loop, const std::vector<SignalMessage>& signals) {
 
 }  // namespace
 
-std::string_view variation_name(Variation variation) {
-  return kVariationNames[static_cast<std::size_t>(variation)];
+const std::vector<Variation>& variations() {
+  static const std::vector<Variation> all = [] {
+    using Form = Variation::Form;
+    std::vector<Variation> made = {
+        {.name = "as_written", .optimizer = {}},
+        {.name = "one_worker", .one_worker = true, .optimizer = {}},
+        {.name = "through_yaml", .form = Form::kThroughYaml, .optimizer = {}},
+        {.name = "through_json", .form = Form::kThroughJson, .optimizer = {}},
+        {.name = "journaled", .journaled = true, .optimizer = {}},
+        {.name = "unoptimized", .optimizer = {.off = true, .without = {}}},
+    };
+    for (const PassInfo& pass : optimizer_passes()) {
+      Variation without{.name = fmt::format("without_{}", pass.name), .optimizer = {}};
+      without.optimizer.without.insert(std::string(pass.name));
+      made.push_back(std::move(without));
+      Variation only{.name = fmt::format("only_{}", pass.name), .optimizer = {}};
+      for (const PassInfo& other : optimizer_passes()) {
+        if (other.name != pass.name) only.optimizer.without.insert(std::string(other.name));
+      }
+      made.push_back(std::move(only));
+    }
+    return made;
+  }();
+  return all;
 }
 
-std::string vary(std::string_view text, const std::filesystem::path& folder, Variation variation) {
-  if (variation != Variation::kThroughYaml && variation != Variation::kThroughJson) {
-    return std::string(text);
+const Variation& unoptimized() {
+  for (const Variation& variation : variations()) {
+    if (variation.optimizer.off) return variation;
   }
+  return variations().front();
+}
+
+std::string vary(std::string_view text, const std::filesystem::path& folder, Variation::Form form) {
+  if (form == Variation::Form::kAsWritten) return std::string(text);
   ParsedPlan parsed = parse_plan(text, "plan.yaml", options_for(folder));
   if (!parsed.plan || parsed.diagnostics.has_errors()) return "";
-  return variation == Variation::kThroughYaml ? print_plan_yaml(*parsed.plan)
-                                              : print_plan_json(*parsed.plan);
+  return form == Variation::Form::kThroughYaml ? print_plan_yaml(*parsed.plan)
+                                               : print_plan_json(*parsed.plan);
 }
 
 Checked check(std::string_view text, const std::filesystem::path& folder) {
@@ -228,7 +260,7 @@ Result<RunReport> run(const RunRequest& request) {
   }
   const PlanScope* scope = resources.scope(request.plan.get());
   if (scope == nullptr) return fail(ErrorCode::kInternal, "the plan has no scope");
-  auto plan = lowered(request, *scope);
+  auto plan = planned(request, params, *scope, report);
   if (!plan) return std::unexpected(plan.error());
 
   ResultCache cache(request.folder / "result-cache.db", system_clock());
@@ -240,7 +272,8 @@ Result<RunReport> run(const RunRequest& request) {
                                .cache = cache,
                                .values = values,
                                .clock = system_clock(),
-                               .run_id = kRunId});
+                               .run_id = kRunId,
+                               .optimizer = request.variation->optimizer});
   RunLoop loop(*plan, host, values, &fold, [&](RunOutcome outcome) {
     report.outcome = std::move(outcome);
     ended = true;
@@ -249,7 +282,7 @@ Result<RunReport> run(const RunRequest& request) {
   host.add_plan(*plan, *scope);
   const RunOptions begin{.run_id = kRunId, .params = params, .seed = 1};
   std::unique_ptr<Journal> journal;
-  if (request.variation == Variation::kJournaled) {
+  if (request.variation->journaled) {
     journal = make_memory_journal();
     auto recorded = begin_journal(*journal, request, **plan, begin, values);
     if (!recorded) return std::unexpected(recorded.error());

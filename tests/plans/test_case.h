@@ -12,6 +12,6 @@ namespace sluice::plantest {
 
 // What did not hold, one text each with file and line. With `update` the expectations of `file` are
 // replaced by what came, and nothing is reported but what could not be run at all.
-std::vector<std::string> run_test_file(TestFile& file, Variation variation, bool update);
+std::vector<std::string> run_test_file(TestFile& file, const Variation& variation, bool update);
 
 }  // namespace sluice::plantest

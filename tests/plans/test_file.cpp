@@ -12,8 +12,8 @@ namespace sluice::plantest {
 namespace {
 
 constexpr std::string_view kMark = "===";
-constexpr std::array<std::string_view, 9> kKeywords = {
-    "plan", "file", "params", "model", "signal", "run", "verify", "expect", "explain"};
+constexpr std::array<std::string_view, 10> kKeywords = {
+    "plan", "file", "params", "model", "signal", "run", "verify", "expect", "explain", "optimize"};
 
 bool takes_comments(const Block& block) {
   return block.keyword != "plan" && block.keyword != "file" && block.keyword != "expect";

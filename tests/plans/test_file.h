@@ -11,9 +11,12 @@
 //   === verify errors             below it all findings, `LINE:COLUMN CODE` each
 //   === run                       runs it; below it the result as JSON, or `failed CODE`
 //   === run steps                 the same, and then a line for each step
+//   === run avoids CODE           the same; with fewer passes it may fail with CODE instead
 //   === run params                refused before it runs; below it the codes
 //   === expect file NAME          what a file holds after the last run
 //   === explain                   the graph as text
+//   === optimize PASS             what this pass alone (or `all` of them) did and left alone, and
+//                                 then how the steps differ from how they were written
 // Outside of `plan` and `file` blocks, lines that begin with # are comments.
 //
 // Pure data; one thread.

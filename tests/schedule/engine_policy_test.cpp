@@ -123,6 +123,20 @@ TEST(AdmissionTest, ExpectedLengthsLetMoreIn) {
   EXPECT_EQ(decide(snapshot).admit, Ids{});
 }
 
+TEST(AdmissionTest, ARequestMayAskForAnotherPolicy) {
+  auto snapshot = world({decoding(1, 100, 50, 500), waiting(2, 100, 800)});
+  snapshot.pool.total_cells = 800;
+  snapshot.output_history.assign(200, 80);
+  EXPECT_EQ(decide(snapshot).admit, (Ids{2}));
+  snapshot.requests[1].policies.admission = "worst_case";
+  EXPECT_EQ(decide(snapshot).admit, Ids{});
+  snapshot.settings.names.admission = "worst_case";
+  snapshot.requests[1].policies.admission = "expected";
+  EXPECT_EQ(decide(snapshot).admit, (Ids{2}));
+  snapshot.requests[1].policies.admission = "no such policy";
+  EXPECT_EQ(decide(snapshot).admit, Ids{}) << "the engine's";
+}
+
 TEST(AdmissionTest, SharedCellsCountOnce) {
   auto request = waiting(2, 300, 500);
   request.shared_tokens = 250;

@@ -235,6 +235,8 @@ TEST(GenerationCall, ChatMistakesAreNamedByTheirPath) {
            {R"("top_logprobs": 3)", "top_logprobs", "invalid_value", "logprobs: true"},
            {R"("temprature": 1)", "temprature", "unknown_parameter", "did you mean `temperature`"},
            {R"("sluice": {"prioritty": 1})", "sluice.prioritty", "unknown_parameter", "priority"},
+           {R"("sluice": {"policies": {"fairness": "none"}})", "sluice.policies.fairness",
+            "invalid_value", "--policy"},
            {R"("sluice": {"policies": {"order": "random"}})", "sluice.policies.order",
             "invalid_value", "program"},
            {R"("sluice": 5)", "sluice", "invalid_type", "an object"},
@@ -254,6 +256,12 @@ TEST(GenerationCall, ChatMistakesAreNamedByTheirPath) {
            {R"("response_format": {"type": "json_schema", "json_schema": {"strict": true,
                "schema": {"type": "nothing"}}})",
             "response_format.json_schema.schema", "invalid_schema", "enforced"},
+           {R"("response_format": {"type": "json_schema", "json_schema": {
+              "name": "n", "schema": {"$ref": "#"}}})",
+            "response_format.json_schema.schema", "invalid_schema", "itself"},
+           {R"("response_format": {"type": "json_schema", "json_schema": {
+              "name": "n", "schema": {"type": "strin"}}})",
+            "response_format.json_schema.schema", "invalid_schema", "/type"},
        }) {
     expect_bad(chat(bad.more), bad);
   }

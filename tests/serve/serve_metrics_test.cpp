@@ -3,17 +3,22 @@
 
 #include <gtest/gtest.h>
 
+#include "prometheus/text_serializer.h"
 #include "serve/served_models.h"
 
 namespace sluice {
 namespace {
 
+std::string text_of(const MetricFamilies& families) {
+  return prometheus::TextSerializer().Serialize(families);
+}
+
 TEST(ServeMetrics, HistogramsCountWhatIsBelowEachBound) {
   SecondsHistogram seconds;
   for (double one : {0.001, 0.005, 0.3, 500.0}) seconds.add(one);
-  MetricsText text;
-  text.histogram("t", "", seconds);
-  const std::string shown = text.take();
+  prometheus::MetricFamily family{"t", "", prometheus::MetricType::Histogram, {}};
+  add_histogram(family, {}, seconds);
+  const std::string shown = text_of({family});
   EXPECT_NE(shown.find("t_bucket{le=\"0.005\"} 2\n"), std::string::npos) << shown;
   EXPECT_NE(shown.find("t_bucket{le=\"0.25\"} 2\n"), std::string::npos);
   EXPECT_NE(shown.find("t_bucket{le=\"0.5\"} 3\n"), std::string::npos);
@@ -23,7 +28,10 @@ TEST(ServeMetrics, HistogramsCountWhatIsBelowEachBound) {
 }
 
 TEST(ServeMetrics, LabelsAreEscaped) {
-  EXPECT_EQ(metric_label("a", "x\"y\\z\n"), "a=\"x\\\"y\\\\z\\n\"");
+  prometheus::MetricFamily family{"t", "", prometheus::MetricType::Counter, {}};
+  add_counter(family, {{"a", "x\"y\\z\n"}}, 1);
+  const std::string shown = text_of({family});
+  EXPECT_NE(shown.find("t{a=\"x\\\"y\\\\z\\n\"} 1\n"), std::string::npos) << shown;
 }
 
 TEST(ServeMetrics, EveryFamilyHasItsTypeOnce) {
@@ -31,10 +39,10 @@ TEST(ServeMetrics, EveryFamilyHasItsTypeOnce) {
   metrics.replies[{"/health", 200}] = 2;
   metrics.seconds["/health"].add(1);
   metrics.tokens["m"] = {.prompt = 5, .cached = 2, .completion = 3};
-  MetricsText text;
-  write_metrics(text, metrics);
-  write_engine_metrics(text, {{"m", EngineStats{.prefill_tokens = 1'234'567'890}}});
-  const std::string shown = text.take();
+  MetricFamilies families;
+  add_server_families(metrics, families);
+  add_engine_families({{"m", EngineStats{.prefill_tokens = 1'234'567'890}}}, families);
+  const std::string shown = text_of(families);
   EXPECT_NE(shown.find("sluice_http_replies_total{route=\"/health\",status=\"200\"} 2\n"),
             std::string::npos)
       << shown;

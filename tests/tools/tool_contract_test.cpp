@@ -130,6 +130,23 @@ ToolSubject files_subject() {
            {"write", R"({"text": "x"})", "FILE_DENIED"}}};
 }
 
+ToolSubject table_subject() {
+  return {"Table",
+          [](ToolBench& bench, std::shared_ptr<void>&) {
+            bench.write_file("t.db", "");  // an empty file is an empty database
+            // A short row, a long one, and one that never comes.
+            return bench.open("table", R"j({"file": "t.db", "write": true, "query":
+                "select printf('%.10d', 1) as a union all select printf('%.2000d', 1)
+                 union all select max(i) from (with recursive c(i) as
+                   (select 1 union all select i+1 from c) select i from c)"})j");
+          },
+          {"tidy", "{}", "null"},
+          {"finish", "{}", "RUN_CHANGED"},
+          {"rows", "{}", ""},
+          {"rows", R"({"limit": 2})", ""},
+          {{"put", R"({"row": "x"})", "RUN_CHANGED"}, {"begin", "{}", "ARG_INVALID"}}};
+}
+
 ToolSubject mcp_subject() {
   return {"Mcp",
           [](ToolBench& bench, std::shared_ptr<void>&) -> std::unique_ptr<Tool> {
@@ -151,7 +168,7 @@ ToolSubject mcp_subject() {
 INSTANTIATE_TEST_SUITE_P(Kinds, ToolContract,
                          testing::Values(process_subject(), http_subject(), sql_subject(),
                                          python_subject(), code_subject(), files_subject(),
-                                         mcp_subject()),
+                                         table_subject(), mcp_subject()),
                          subject_name);
 
 }  // namespace sluice::test

@@ -74,6 +74,7 @@ struct TestSpec {
   std::uint16_t accepts = Type::kAnyKind;
   bool soft = false;
   int regex_param = -1;
+  bool forgives = false;  // an error of its subject is an answer; `apply` is not asked
 };
 
 std::span<const FilterSpec> filter_table();

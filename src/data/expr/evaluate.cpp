@@ -375,8 +375,31 @@ const Value* Evaluation::eval_filter(NodeId id, const Node& node, Value& scratch
   return apply_filter(id, call, subject, arguments_of_call, soft, scratch) ? &scratch : nullptr;
 }
 
+// What went wrong in the subject counts for nothing, nor does what it took until then.
+const Value* Evaluation::eval_possible(const Node& node, Value& scratch) {
+  const std::uint64_t steps = steps_;
+  const std::size_t bytes = output_bytes_;
+  Value subject_scratch;
+  const Value* subject = eval(node.a, subject_scratch);
+  bool result = true;
+  Labels labels;
+  if (subject != nullptr) {
+    result = truthy(*subject);
+    labels = subject->labels();
+  } else {
+    error_.reset();
+    missing_ = false;
+    steps_ = steps;
+    output_bytes_ = bytes;
+  }
+  scratch = Value::boolean(result != (node.flag == 1));
+  add_labels(scratch, labels);
+  return &scratch;
+}
+
 const Value* Evaluation::eval_test(NodeId id, const Node& node, Value& scratch) {
   const Call& call = program_.calls[node.b];
+  if (call.test->forgives) return eval_possible(node, scratch);
   Value subject_scratch;
   const Value* subject = eval(node.a, subject_scratch, call.test->soft);
   if (subject == nullptr && !take_missing()) return nullptr;

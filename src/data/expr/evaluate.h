@@ -130,6 +130,7 @@ class Evaluation {
   const Value* eval_conditional(NodeId id, const Node& node, Value& scratch, bool soft);
   const Value* eval_filter(NodeId id, const Node& node, Value& scratch, bool soft);
   const Value* eval_test(NodeId id, const Node& node, Value& scratch);
+  const Value* eval_possible(const Node& node, Value& scratch);
   const Value* eval_loop_field(const Node& node, Value& scratch);
   bool number_operation(NodeId at, Arithmetic op, const Value& a, const Value& b, Value& out);
   bool repeat_items(const Value& array, std::uint64_t times, std::vector<Value>* items);

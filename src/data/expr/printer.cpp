@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/ensure.h"
+#include "base/pass_failpoint.h"
 #include "data/expr/calls.h"
 #include "data/expr/parser.h"
 #include "data/expr/token.h"
@@ -37,8 +38,11 @@ bool is_identifier(std::string_view name) {
          std::ranges::all_of(name, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
+// JSON, but a number with a fraction part keeps it: 1.0 is no integer.
 std::string literal(const Value& value) {
-  return to_json(value, {.indent = 0, .redact_secrets = false});
+  std::string text = to_json(value, {.indent = 0, .redact_secrets = false});
+  bool whole = value.kind() == Value::Kind::kDouble && text.find_first_of(".eE") == text.npos;
+  return whole ? text + ".0" : text;
 }
 
 std::string field(std::string_view name) {
@@ -48,7 +52,9 @@ std::string field(std::string_view name) {
 
 class Printer {
  public:
-  explicit Printer(const ExprProgram& program) : program_(program), locals_(program.locals) {
+  explicit Printer(const ExprProgram& program,
+                   std::span<const std::optional<Substitute>> substitutes = {})
+      : program_(program), substitutes_(substitutes), locals_(program.locals) {
     for (const Loop& loop : program.loops) {
       for (std::uint32_t i = 0; i < loop.targets; ++i) {
         locals_[loop.first_local + i] = loop.names[i];
@@ -83,6 +89,9 @@ class Printer {
     }
   }
 
+  // A loop binds a name of what was printed in the place of an input.
+  bool captured() const { return captured_; }
+
  private:
   Level level(const Node& node) const {
     switch (node.op) {
@@ -109,6 +118,10 @@ class Printer {
         const Value& value = program_.constants[node.a];
         return value.is_number() && literal(value)[0] == '-' ? kUnaryLevel : kPostfixLevel;
       }
+      case Op::kInput: {
+        const Substitute* substitute = substitute_of(node.a);
+        return !substitute || substitute->postfix ? kPostfixLevel : kConditionalLevel;
+      }
       case Op::kArithmetic: {
         auto op = static_cast<Arithmetic>(node.flag);
         if (op == Arithmetic::kPower) return kPowerLevel;
@@ -126,7 +139,7 @@ class Printer {
       case Op::kConst:
         return literal(program_.constants[node.a]);
       case Op::kInput:
-        return input(program_.inputs[node.a]);
+        return input(node.a);
       case Op::kLocal:
         return locals_[node.a];
       case Op::kLoop:
@@ -138,7 +151,7 @@ class Printer {
       case Op::kMember:
         return expression(node.a, kPostfixLevel) + field(program_.names[node.b]);
       case Op::kIndex:
-        return fmt::format("{}[{}]", expression(node.a, kPostfixLevel), expression(node.b));
+        return indexed(node);
       case Op::kSlice:
         return slice(node);
       case Op::kNot:
@@ -227,7 +240,28 @@ class Printer {
     return text;
   }
 
-  static std::string input(const ExprInput& input) {
+  const Substitute* substitute_of(std::uint32_t input) const {
+    bool set = input < substitutes_.size() && substitutes_[input];
+    return set ? &*substitutes_[input] : nullptr;
+  }
+
+  // `[index]` right behind a step's output would read its slot: this is an item of the whole.
+  std::string indexed(const Node& node) const {
+    std::string base = expression(node.a, kPostfixLevel);
+    std::string index = expression(node.b);
+    bool like_slot =
+        program_.nodes[node.a].op == Op::kInput && base.starts_with("steps") && index == "index";
+    return like_slot ? base + "[(index)]" : fmt::format("{}[{}]", base, index);
+  }
+
+  std::string input(std::uint32_t which) const {
+    if (const Substitute* substitute = substitute_of(which)) {
+      for (const std::string& name : substitute->names) {
+        captured_ = captured_ || std::ranges::find(bound_, name) != bound_.end();
+      }
+      return substitute->text;
+    }
+    const ExprInput& input = program_.inputs[which];
     std::string text = input.root;
     for (const std::string& name : input.path) text += field(name);
     return input.slot ? text + "[index]" : text;
@@ -289,15 +323,42 @@ class Printer {
 
   std::string for_block(const Loop& loop) const {
     std::string text =
-        tag(fmt::format("for {} in {}", fmt::join(loop.names, ", "), expression(loop.iterable))) +
-        body(loop.body);
+        tag(fmt::format("for {} in {}", fmt::join(loop.names, ", "), expression(loop.iterable)));
+    std::size_t outer = bound_.size();
+    bound_.insert(bound_.end(), loop.names.begin(), loop.names.end());
+    bound_.emplace_back("loop");
+    text += body(loop.body);
+    bound_.resize(outer);
     if (loop.otherwise != kNone) text += tag("else") + body(loop.otherwise);
     return text + tag("endfor");
   }
 
   const ExprProgram& program_;
+  std::span<const std::optional<Substitute>> substitutes_;
   std::vector<std::string> locals_;
+  // While it prints: what the loops around this place bind, and whether one of them took a name.
+  mutable std::vector<std::string> bound_;
+  mutable bool captured_ = false;
 };
+
+std::string print_by(const Printer& printer, const ExprProgram& program) {
+  if (!program.is_template) return "{{ " + printer.expression(program.root) + " }}";
+  std::string text = printer.body(program.root);
+  // A text that has become one {{ }} would keep its type.
+  if (has_markup(text) && lex(text).single) text += "{{ \"\" }}";
+  return text;
+}
+
+void add_conjuncts(const Printer& printer, const ExprProgram& program, NodeId id,
+                   std::vector<std::string>& into) {
+  const Node& node = program.nodes[id];
+  const bool taken_for_and = node.op == Op::kOr && failpoint(PassFailpoint::kOrIsAnd);
+  if (node.op != Op::kAnd && !taken_for_and) {
+    into.push_back(printer.expression(id));
+    return;
+  }
+  for (NodeId kid : program.kids_of(node)) add_conjuncts(printer, program, kid, into);
+}
 
 }  // namespace
 
@@ -307,12 +368,22 @@ std::string print(const ExprProgram& program) {
     if (value.is_string() && !has_markup(value.as_string())) return std::string(value.as_string());
     return "{{ " + literal(value) + " }}";
   }
-  Printer printer(program);
-  if (!program.is_template) return "{{ " + printer.expression(program.root) + " }}";
-  std::string text = printer.body(program.root);
-  // A text that has become one {{ }} would keep its type.
-  if (has_markup(text) && lex(text).single) text += "{{ \"\" }}";
+  return print_by(Printer(program), program);
+}
+
+std::optional<std::string> print_with(const ExprProgram& program,
+                                      std::span<const std::optional<Substitute>> substitutes) {
+  if (program.literal) return print(program);
+  Printer printer(program, substitutes);
+  std::string text = print_by(printer, program);
+  if (printer.captured()) return std::nullopt;
   return text;
+}
+
+std::vector<std::string> print_conjuncts(const ExprProgram& program) {
+  std::vector<std::string> conjuncts;
+  if (!program.is_template) add_conjuncts(Printer(program), program, program.root, conjuncts);
+  return conjuncts;
 }
 
 }  // namespace sluice::expr

@@ -19,6 +19,9 @@ bool answer(bool& out, bool value) {
 bool test_defined(CallFrame& call, bool& out) { return answer(out, call.subject != nullptr); }
 bool test_undefined(CallFrame& call, bool& out) { return answer(out, call.subject == nullptr); }
 
+// Of items that `select` and its kin hand over: these are there.
+bool test_truthy(CallFrame& call, bool& out) { return answer(out, truthy(*call.subject)); }
+
 template <std::uint16_t kKinds>
 bool test_kind(CallFrame& call, bool& out) {
   return answer(out, (kind_bit(*call.subject) & kKinds) != 0);
@@ -144,6 +147,14 @@ constexpr TestSpec kTests[] = {
     {"null", "null", {}, test_kind<Type::kNull>},
     {"number", "integer or float", {}, test_kind<Type::kNumber>},
     {"odd", "not divisible by 2", {}, test_odd, Type::kNumber},
+    {"possible",
+     "truthy, or what cannot be told: an error in it is forgiven",
+     {},
+     test_truthy,
+     Type::kAnyKind,
+     false,
+     -1,
+     true},
     {"search",
      "an RE2 pattern fits somewhere",
      {{kPattern}},

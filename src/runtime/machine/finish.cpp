@@ -42,6 +42,24 @@ void RunMachine::grow(Frame& frame, std::uint32_t step, std::uint32_t known, boo
   check_relation(frame, step);
 }
 
+// What the task's `when` gave, from how far the task had come before it ends as `end`. A skip while
+// something was bound, without an error, is that of a condition; with one it is on_error's.
+ConditionOutcome RunMachine::condition_of(const Frame& frame, std::uint32_t step,
+                                          std::uint32_t item, SlotStatus end, bool failed) const {
+  if (!frame.plan->steps[step].when) return ConditionOutcome::kNone;
+  switch (task_status(frame, step, item)) {
+    case SlotStatus::kBinding:
+      if (end == SlotStatus::kSkipped && !failed) return ConditionOutcome::kFalse;
+      // Either evaluation may have failed.
+      return end == SlotStatus::kDone ? ConditionOutcome::kHeld : ConditionOutcome::kNone;
+    case SlotStatus::kWaitingBody:
+    case SlotStatus::kActive:
+      return ConditionOutcome::kHeld;
+    default:
+      return ConditionOutcome::kNone;
+  }
+}
+
 void RunMachine::finish_slot(Frame& frame, std::uint32_t step, std::uint32_t item,
                              SlotStatus status, Value value, std::unique_ptr<Error> error,
                              PathPtr path) {
@@ -54,7 +72,8 @@ void RunMachine::finish_slot(Frame& frame, std::uint32_t step, std::uint32_t ite
   TraceKind kind = status == SlotStatus::kDone      ? TraceKind::kTaskDone
                    : status == SlotStatus::kSkipped ? TraceKind::kTaskSkipped
                                                     : TraceKind::kTaskFailed;
-  trace_task(kind, frame, task, &value, error.get());
+  trace_task(kind, frame, task, &value, error.get(),
+             condition_of(frame, step, item, status, error != nullptr));
   if (error) {
     if (status == SlotStatus::kFailed) note_failure(frame, task, *error);
     // A skipped slot is read as skipped: why is told in the trace.
@@ -212,7 +231,7 @@ void RunMachine::note_failure(Frame& frame, const TaskRef& task, const Error& er
 }
 
 void RunMachine::trace_task(TraceKind kind, const Frame& frame, const TaskRef& task,
-                            const Value* value, const Error* error) {
+                            const Value* value, const Error* error, ConditionOutcome condition) {
   if (!trace_) return;
   TraceEvent event;
   event.at = now_;
@@ -221,6 +240,7 @@ void RunMachine::trace_task(TraceKind kind, const Frame& frame, const TaskRef& t
   event.set_step(*frame.plan, task.step);
   event.value = value;
   event.error = error;
+  event.condition = condition;
   trace_->on_trace(event);
 }
 

@@ -285,7 +285,9 @@ class RunMachine {
   void bind(const TaskRef& task, BindPurpose purpose);
   void emit(decltype(RunEffect::body) body);
   void trace_task(TraceKind kind, const Frame& frame, const TaskRef& task, const Value* value,
-                  const Error* error);
+                  const Error* error, ConditionOutcome condition = ConditionOutcome::kNone);
+  ConditionOutcome condition_of(const Frame& frame, std::uint32_t step, std::uint32_t item,
+                                SlotStatus end, bool failed) const;
   void trace_call(TraceKind kind, const Frame& frame, const CallRef& call, const Usage& usage,
                   const Error* error, bool cached);
   CallRef call_ref(const Task& task, std::uint16_t call = 0) const;

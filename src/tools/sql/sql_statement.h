@@ -33,6 +33,10 @@ class SqlStatement {
   // All rows that are left, as objects. kToolTooLarge beyond max_bytes (0: no bound).
   Result<Value> rows(std::uint64_t max_bytes);
   void reset();
+  // Of a statement that returns rows; two of one name are an error.
+  Result<std::vector<std::string>> column_names() const;
+  // Of the row that `step` came to.
+  Result<Value> column(int index, const std::string& name) const;
 
  private:
   struct Finalize {
@@ -40,8 +44,6 @@ class SqlStatement {
   };
   SqlStatement(sqlite3* database, sqlite3_stmt* statement)
       : database_(database), statement_(statement) {}
-  Result<std::vector<std::string>> column_names() const;
-  Result<Value> column(int index, const std::string& name) const;
   Result<void> bind_named(const Value& args);
 
   sqlite3* database_;

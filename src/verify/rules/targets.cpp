@@ -89,7 +89,10 @@ class Targets {
 
  private:
   static bool tool_writes_not(const NamedSettings* tool, std::string_view function) {
-    return tool && tool->kind == "files" && function == "write";
+    if (!tool) return false;
+    if (tool->kind == "files") return function == "write";
+    return tool->kind == "table" &&
+           (function == "begin" || function == "put" || function == "finish" || function == "tidy");
   }
   void report(ErrorCode code, SourcePos pos, std::string message) {
     out_.error(code, pos, std::move(message));

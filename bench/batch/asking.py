@@ -1,0 +1,63 @@
+"""How the peers ask: one request at a time through a gate of so many in flight, with an account of calls
+and tokens. The client is the one of bench/llama_peer, which costs less than those that programs use."""
+
+import asyncio
+import json
+
+import http_client
+import questions
+
+IN_FLIGHT = 16
+
+
+class AskFailed(Exception):
+    """An answer that did not come, broke off or is not what the schema asks for."""
+
+
+class Asker:
+    def __init__(self, port, in_flight=IN_FLIGHT):
+        self.client = http_client.Client(port)
+        self.in_flight = in_flight
+        self.gate = asyncio.Semaphore(in_flight)
+        self.answers = []
+
+    async def open(self):
+        """Takes the server's name for its model, as every program states one."""
+        self.client.extra["model"] = await http_client.model_name(self.client.port)
+        return self
+
+    async def ask(self, name, inputs):
+        """The answer to a question of questions.py: text, or what its JSON says."""
+        question = questions.QUESTIONS[name]
+        async with self.gate:
+            answer = await self.client.chat(question.messages(inputs), question.max_tokens, name,
+                                            stream=False, fields=question.fields)
+        self.answers.append(answer)
+        if answer.error:
+            raise AskFailed(f"{name}: {answer.error}")
+        if question.schema is None:
+            return answer.text
+        if answer.finish == "length":
+            answer.error = f"{name}: cut off by max_tokens"
+            raise AskFailed(answer.error)
+        try:
+            return json.loads(answer.text)
+        except ValueError as error:
+            answer.error = f"{name}: {error}: {answer.text[:120]}"
+            raise AskFailed(answer.error)
+
+    def account(self):
+        good = [answer for answer in self.answers if not answer.error]
+        return {"calls": len(self.answers), "failed_calls": len(self.answers) - len(good),
+                "errors": [answer.error for answer in self.answers if answer.error][:3],
+                "prompt_tokens": sum(answer.prompt_tokens for answer in good),
+                "cached_tokens": sum(answer.cached_tokens for answer in good),
+                "output_tokens": sum(answer.completion_tokens for answer in good),
+                "calls_by_question": count(answer.kind for answer in self.answers)}
+
+
+def count(names):
+    out = {}
+    for name in names:
+        out[name] = out.get(name, 0) + 1
+    return out

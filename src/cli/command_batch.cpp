@@ -1,0 +1,323 @@
+// sluice batch: a plan over the rows of a table, as one run.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <iostream>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include "cli/batch_options.h"
+#include "cli/batch_report.h"
+#include "cli/batch_watcher.h"
+#include "cli/command.h"
+#include "cli/exit_code.h"
+#include "cli/messages.h"
+#include "cli/numbers_text.h"
+#include "cli/result_output.h"
+#include "cli/trace_json.h"
+#include "data/json.h"
+#include "host/batch_plan.h"
+#include "host/journal_place.h"
+#include "host/run_input.h"
+#include "tools/table/table_reader.h"
+#include "tools/table/table_writer.h"
+#include "tools/table/work_file.h"
+
+namespace sluice::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kLongInputBytes = 32 << 20;  // reading it takes a moment: say so
+
+template <class T>
+using Step = std::expected<T, int>;  // or what the process ends with, once all is said
+
+std::unexpected<int> end(const Error& error) {
+  return std::unexpected(static_cast<int>(end_with(error)));
+}
+
+bool person_answers() { return ::isatty(0) == 1 && terminal_of(2).interactive; }
+
+bool ask(std::string_view question) {
+  write_err(fmt::format("{} [y/N] ", question));
+  std::string answer;
+  if (!std::getline(std::cin, answer)) return false;
+  return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+fs::path absolute(const std::string& file) {
+  std::error_code ignored;
+  return fs::absolute(file, ignored).lexically_normal();
+}
+
+// One batch from its command line to its end.
+class Batch {
+ public:
+  explicit Batch(const BatchArguments& arguments) : arguments_(arguments) {}
+
+  int run() {
+    if (auto ready = prepare(); !ready) return ready.error();
+    const Terminal terminal = terminal_of(2);
+    RunWatcher watcher(arguments_.live.output, terminal);
+    const bool sampling = arguments_.sample > 0 && arguments_.sample < rows_;
+    watcher.expect_rows(sampling ? arguments_.sample : rows_);
+    BatchWatcher batch(watcher, {sampling ? arguments_.sample : 0, budget_});
+    settings_.hold_rows_after = sampling ? arguments_.sample : 0;
+    const RunRequest request{made_.plan, made_.params, made_.texts, std::nullopt, {input_}};
+    auto report = run_plan(request, settings_, batch);
+    watcher.finish();
+    const bool sampled = report && !report->ended && batch.stopped() == BatchWatcher::Stop::kSample;
+    if (!sampled) return conclude(report, watcher, batch);
+    write_err(watcher.clean(batch_stop_text(*report, batch, context())));
+    if (arguments_.live.output.json) tell_forecast(batch);
+    const std::uint64_t left = rows_ - std::min(rows_, batch.rows_done());
+    const bool on = !arguments_.estimate && person_answers() &&
+                    ask(fmt::format("Go on with the other {} rows?", count_text(left)));
+    if (on) return go_on(report->run_id);
+    write_err(to_go_on(*report, left, context()));
+    return kGood;
+  }
+
+ private:
+  Step<void> prepare() {
+    auto memory = parse_bytes(arguments_.live.memory);
+    if (!memory) return end(memory.error());
+    auto budget = parse_batch_budget(arguments_.budget);
+    if (!budget) return end(budget.error());
+    budget_ = *budget;
+    if (auto good = check_usage(); !good) return end(good.error());
+    auto optimizer = optimizer_settings(arguments_.optimizer);
+    if (!optimizer) return end(optimizer.error());
+    const bool chatty = !arguments_.live.output.quiet && !arguments_.live.output.json;
+    auto checked = require_plan(arguments_.plan, chatty);
+    if (!checked) return std::unexpected(static_cast<int>(checked.error()));
+    checked_ = std::move(*checked);
+    for (auto step :
+         {&Batch::read_input, &Batch::make_plan, &Batch::open_journal, &Batch::make_room}) {
+      if (auto done = (this->*step)(); !done) return done;
+    }
+    settings_ = live_settings(arguments_.live, checked_.folder, *memory, journal_.get());
+    settings_.optimizer = std::move(*optimizer);
+    return {};
+  }
+
+  Result<void> check_usage() const {
+    if (arguments_.estimate && arguments_.sample == 0) {
+      return fail(ErrorCode::kUsage, "--estimate needs --sample N: it tells what N rows took");
+    }
+    if (arguments_.sample > 0 && arguments_.live.journal.without) {
+      return fail(ErrorCode::kUsage,
+                  "--sample stops a run that goes on later, for which it must be recorded: leave "
+                  "--no-journal away");
+    }
+    return {};
+  }
+
+  // All of the input, so that what is wrong with it is known before anything is spent.
+  Step<void> read_input() {
+    auto format = table_format_of(arguments_.input, arguments_.input_format);
+    if (!format) return end(format.error());
+    if (!arguments_.query.empty() && *format != TableFormat::kSqlite) {
+      return end(Error(ErrorCode::kUsage, "--query is for an SQLite input"));
+    }
+    spec_.input = {absolute(arguments_.input), *format, arguments_.query, ""};
+    auto input = look_at_input(arguments_.input);
+    if (!input) return end(input.error());
+    input_ = std::move(*input);
+    const bool said = input_.bytes >= kLongInputBytes && !arguments_.live.output.quiet;
+    if (said) {
+      write_err(fmt::format("reading {} ({})\n", arguments_.input, bytes_text(input_.bytes)));
+    }
+    auto scan = scan_table(spec_.input);
+    if (!scan) return end(scan.error());
+    spec_.columns = std::move(scan->columns);
+    rows_ = arguments_.limit > 0 ? std::min(arguments_.limit, scan->rows) : scan->rows;
+    if (rows_ == 0 && !arguments_.live.output.quiet) {
+      write_err(fmt::format("note: {} has no rows\n", arguments_.input));
+    }
+    return {};
+  }
+
+  Step<void> make_plan() {
+    auto fixed = collect_params(*checked_.plan, arguments_.params);
+    if (!fixed) return end(fixed.error());
+    auto format = table_format_of(arguments_.output, arguments_.output_format);
+    if (!format) return end(format.error());
+    if (!arguments_.table.empty() && *format != TableFormat::kSqlite) {
+      return end(Error(ErrorCode::kUsage, "--table is for an SQLite output"));
+    }
+    spec_.plan = checked_.plan.get();
+    spec_.texts = checked_.texts;
+    spec_.output = {absolute(arguments_.output), *format, arguments_.table};
+    spec_.fixed = std::move(*fixed);
+    spec_.limit = arguments_.limit;
+    if (arguments_.concurrency > 0) spec_.concurrency = arguments_.concurrency;
+    spec_.with_input = arguments_.with_input;
+    spec_.keep_null = arguments_.keep_null;
+    spec_.unordered = arguments_.unordered;
+    // No row and no column to look at: nothing is missing.
+    if (rows_ == 0 && spec_.columns.empty()) spec_.columns = missing_columns(spec_);
+    auto made = make_batch_plan(spec_);
+    if (!made) return end(made.error());
+    made_ = std::move(*made);
+    say_unused();
+    return {};
+  }
+
+  void say_unused() const {
+    const auto unused = unused_columns(spec_);
+    if (unused.empty() || spec_.with_input || arguments_.live.output.quiet) return;
+    std::string names;
+    for (std::size_t i = 0; i < unused.size() && i < 8; ++i) {
+      names += (i == 0 ? "" : ", ") + unused[i];
+    }
+    write_err(fmt::format("note: the plan does not use the column{} {}{}\n",
+                          unused.size() == 1 ? "" : "s", harmless(names),
+                          unused.size() > 8 ? ", ..." : ""));
+  }
+
+  Step<void> open_journal() {
+    if (arguments_.live.journal.without) return {};
+    auto journal = open_run_journal(journal_place(arguments_.live.journal.place));
+    if (!journal) return end(journal.error());
+    journal_ = std::move(*journal);
+    return {};
+  }
+
+  // Whatever lies where results or the output go.
+  Step<void> make_room() {
+    const fs::path& output = spec_.output.file;
+    std::error_code ignored;
+    if (fs::equivalent(output, spec_.input.file, ignored)) {
+      return end(Error(ErrorCode::kUsage, "the output is the input; write to another file"));
+    }
+    if (auto writable = check_writable(output.string()); !writable) return end(writable.error());
+    if (fs::exists(output, ignored) && !fs::is_regular_file(output, ignored)) {
+      return end(
+          Error(ErrorCode::kUsage,
+                fmt::format("{} is no regular file; a table is written as a whole and put in "
+                            "its place",
+                            arguments_.output)));
+    }
+    if (auto free = free_work_file(); !free) return free;
+    auto there = output_exists(spec_.output);
+    if (!there) return end(there.error());
+    if (!*there || arguments_.force) return {};
+    const std::string what = output_name();
+    if (person_answers() && ask(fmt::format("{} is there already; replace it?", what))) return {};
+    return end(Error(ErrorCode::kUsage,
+                     fmt::format("{} is there already; name another output, or replace it with "
+                                 "--force",
+                                 what)));
+  }
+
+  std::string output_name() const {
+    if (spec_.output.format != TableFormat::kSqlite) return arguments_.output;
+    return fmt::format("the table {} of {}",
+                       spec_.output.table.empty() ? "result" : spec_.output.table,
+                       arguments_.output);
+  }
+
+  // Results that an earlier run left: it can go on, unless it is to begin anew.
+  Step<void> free_work_file() {
+    const fs::path& output = spec_.output.file;
+    auto run = run_of_work_file(output);
+    if (!run) return end(run.error());
+    if (*run && !arguments_.force && journal_) {
+      auto found = journal_->find_run(**run);
+      if (found && found->state == JournaledRunState::kOpen) {
+        return end(Error(
+            ErrorCode::kUsage,
+            fmt::format("run {0} of {1} stopped before its end; go on with: sluice "
+                        "resume{2} {0} (or begin anew with --force)",
+                        **run, arguments_.output, journal_argument(arguments_.live.journal))));
+      }
+    }
+    auto removed = remove_work_file(output);
+    if (!removed) return end(removed.error());
+    return {};
+  }
+
+  BatchReportContext context() const {
+    return {terminal_of(2), journal_argument(arguments_.live.journal), rows_};
+  }
+
+  // The sample was good: the same run, in the same process.
+  int go_on(const std::string& run_id) {
+    RunWatcher watcher(arguments_.live.output, terminal_of(2));
+    watcher.expect_rows(rows_);
+    BatchWatcher batch(watcher, {0, budget_});
+    settings_.hold_rows_after = 0;
+    auto report = resume_run(resume_request(arguments_.live, run_id), settings_, batch);
+    watcher.finish();
+    return conclude(report, watcher, batch);
+  }
+
+  void tell_forecast(const BatchWatcher& batch) const {
+    const Value line =
+        Value::object({{"event", Value::string("estimate")},
+                       {"sample", Value::integer(static_cast<std::int64_t>(batch.rows_done()))},
+                       {"failed", Value::integer(static_cast<std::int64_t>(batch.rows_failed()))},
+                       {"rows", Value::integer(static_cast<std::int64_t>(rows_))},
+                       {"all", forecast_value(forecast(batch.sample(), rows_))}});
+    (void)write_out(to_json(line) + "\n");
+  }
+
+  int conclude(const std::expected<RunReport, RunRefused>& report, const RunWatcher& watcher,
+               const BatchWatcher& batch) {
+    if (report && !report->ended && batch.stopped()) {
+      write_err(watcher.clean(batch_stop_text(*report, batch, context())));
+      const bool failed = batch.stopped() == BatchWatcher::Stop::kAllFailed;
+      return failed ? kRunFailed : kResumable;
+    }
+    const auto result = report && report->outcome.status == RunStatus::kSucceeded
+                            ? read_batch_result(report->outcome.result)
+                            : std::nullopt;
+    if (!result) return trouble(report, watcher);
+    const OutputOptions& output = arguments_.live.output;
+    if (!output.quiet && !output.json) {
+      write_err(watcher.clean(batch_end_text(*report, *result, context())));
+    }
+    if (output.json) (void)write_out(watcher.clean(result_line(*report)) + "\n");
+    const bool all_failed = result->rows > 0 && result->errors == result->rows;
+    if (all_failed) write_err("every row failed\n");
+    return all_failed ? kRunFailed : kGood;
+  }
+
+  // What any run tells, with what to do about a batch.
+  int trouble(const std::expected<RunReport, RunRefused>& report, const RunWatcher& watcher) {
+    ReportContext told{.plan_file = checked_.file,
+                       .files = made_.plan->files,
+                       .terminal = terminal_of(2),
+                       .journal = journal_argument(arguments_.live.journal)};
+    told.when_failed =
+        "next: mend what is wrong, then run the batch again with --force; what the rows cost is "
+        "in: "
+        "sluice runs show" +
+        told.journal + " last\n";
+    for (const auto& [name, text] : made_.texts) checked_.sources.add(name, text);
+    return finish_run(report, arguments_.live.output, std::move(told), checked_.sources, watcher);
+  }
+
+  const BatchArguments& arguments_;
+  CheckedPlan checked_;
+  BatchSpec spec_;
+  BatchPlan made_;
+  BatchBudget budget_;
+  RunInput input_;
+  RunSettings settings_;
+  std::unique_ptr<Journal> journal_;
+  std::uint64_t rows_ = 0;  // to do
+};
+
+}  // namespace
+
+void add_batch(CLI::App& app, int& status) {
+  auto arguments = std::make_shared<BatchArguments>();
+  add_batch_options(app, *arguments);
+  app.callback([arguments, &status] { status = Batch(*arguments).run(); });
+}
+
+}  // namespace sluice::cli

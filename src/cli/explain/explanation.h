@@ -1,0 +1,85 @@
+// What explain tells, before it is printed in one of five forms: the plan that runs, what it is
+// expected to cost, what optimizer passes made of it, and beside that what a run really did. Made
+// once; the printers are pure. The main thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/plan_graph.h"
+#include "cli/terminal.h"
+#include "cost/plan_cost.h"
+#include "cost/what_if.h"
+#include "data/value.h"
+#include "host/run_profile.h"
+#include "optimize/optimizer.h"
+
+namespace sluice::cli {
+
+struct ExplainedStep {
+  std::string id;
+  std::string operation;
+  std::optional<StepEstimate> estimate;
+  std::optional<StepProfile> actual;
+  bool critical = false;  // on the critical path: the run's where there is one
+};
+
+// A pass, and whether it ran.
+struct ExplainedPass {
+  std::string_view name;
+  bool off = false;
+};
+
+// A run that was, beside what was expected of it.
+struct RunAnalysis {
+  std::string run_id;
+  std::string status;
+  RunProfile profile;
+  std::optional<WhatIf> what_if;  // nullopt: it cannot be told
+};
+
+struct Explanation {
+  std::string title;  // the plan's file
+  PlanPtr plan;
+  PlanGraph graph;
+  std::vector<ExplainedStep> steps;  // the graph's order; steps of produced plans among them
+  PlanEstimate expected;
+  std::optional<PlanEstimate> as_written;  // where passes changed what is expected
+  std::vector<ExplainedPass> passes;       // empty: this is about a run
+  std::vector<PassNote> notes;
+  double planning_s = 0;
+  std::vector<std::string> remarks;  // what the estimates were made without
+  std::optional<RunAnalysis> run;
+};
+
+// Of a plan that is to run.
+Explanation explain_plan(std::string title, PlanPtr plan, const OptimizedPlan& optimized,
+                         const OptimizerSettings& settings);
+// Of a run, by what its journal has.
+Explanation explain_run(std::string title, PlanPtr plan, const PhysicalPlan& physical,
+                        PlanEstimate expected, RunAnalysis run);
+
+std::string explain_text(const Explanation& explained, const Terminal& terminal);
+std::string explain_dot(const Explanation& explained);
+std::string explain_mermaid(const Explanation& explained);
+Value explain_json(const Explanation& explained);
+std::string explain_html(const Explanation& explained);
+
+// It is expected to call something itself; a sub-plan's calls are those of its steps.
+bool expects_calls(const ExplainedStep& step);
+
+// One hop of a run's critical path: a step's tasks that follow each other are one.
+struct PathHop {
+  std::string label;  // "ask[3]", "n (31 tasks)"
+  std::int64_t waited_ns = 0;
+  std::int64_t worked_ns = 0;
+};
+std::vector<PathHop> path_hops(const RunProfile& profile);
+// "4 more places for tool:db.query", "step ask 2 times as fast"
+std::string change_text(const Change& change, std::uint32_t one_of);
+// A sentence each: why the paper run is not the real one, what was sampled.
+std::vector<std::string> analysis_remarks(const RunAnalysis& run);
+
+}  // namespace sluice::cli

@@ -1,0 +1,141 @@
+#include "cost/known_values.h"
+
+#include <utility>
+
+namespace sluice {
+namespace {
+
+bool small(const Value& value) {
+  return (!value.is_array() && !value.is_object()) || value.size() <= KnownValues::kMostItems;
+}
+
+}  // namespace
+
+KnownValues::KnownValues(const PhysicalPlan& plan, const Value* params)
+    : plan_(plan), params_(params), items_(plan.steps.size()), outputs_(plan.steps.size()) {
+  for (std::uint32_t i = 0; i < plan.steps.size(); ++i) {
+    const PhysicalStep& step = plan.steps[i];
+    if (step.for_each) {
+      auto items = tree(i, *step.for_each, std::nullopt);
+      if (items && items->is_array()) items_[i] = std::move(*items);
+    }
+    const bool plain = step.logical.op == OperatorKind::kValue && !step.mapped && !step.when &&
+                       !step.logical.repeat && step.fallback_of == kNoIndex;
+    if (plain) outputs_[i] = tree(i, step.body, std::nullopt);
+  }
+}
+
+const Value* KnownValues::items(std::uint32_t step) const {
+  return items_[step] ? &*items_[step] : nullptr;
+}
+
+std::optional<Value> KnownValues::input(std::uint32_t step, const StepInput& input,
+                                        std::optional<std::uint32_t> item) const {
+  const auto element = [&](const Value& list) -> std::optional<Value> {
+    if (!item || !list.is_array() || *item >= list.size()) return std::nullopt;
+    return list.items()[*item];
+  };
+  switch (input.source) {
+    case InputSource::kParam: {
+      const Value* value = params_ == nullptr ? nullptr : params_->find(input.param);
+      return value == nullptr ? std::nullopt : std::optional(*value);
+    }
+    case InputSource::kItem:
+      return items_[step] ? element(*items_[step]) : std::nullopt;
+    case InputSource::kIndex:
+      return item ? std::optional(Value::integer(*item)) : std::nullopt;
+    case InputSource::kEdge: {
+      const Edge& edge = plan_.steps[step].edges[input.edge];
+      const std::optional<Value>& output = outputs_[edge.from];
+      if (!output || edge.mode != EdgeMode::kWhole) return std::nullopt;
+      return input.index_into ? element(*output) : output;
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+std::optional<Value> KnownValues::leaf(std::uint32_t step, const BoundTree& tree, std::size_t leaf,
+                                       const Expr& expr, std::optional<std::uint32_t> item) {
+  if (auto constant = expr.as_constant()) return constant;
+  if (leaf >= tree.leaf_inputs.size()) return std::nullopt;
+  std::vector<Value> inputs;
+  for (std::uint32_t index : tree.leaf_inputs[leaf]) {
+    auto value = input(step, plan_.steps[step].inputs[index], item);
+    if (!value) return std::nullopt;
+    if (!expr.as_input() && !small(*value)) return std::nullopt;
+    inputs.push_back(std::move(*value));
+  }
+  if (++evaluations_ > kMostEvaluations) return std::nullopt;
+  auto value = expr.evaluate(inputs, context_);
+  return value ? std::optional(std::move(*value)) : std::nullopt;
+}
+
+std::optional<Value> KnownValues::tree(std::uint32_t step, const BoundTree& tree,
+                                       std::optional<std::uint32_t> item) {
+  std::size_t leaf = 0;
+  return node(step, tree, tree.binding, leaf, item);
+}
+
+std::optional<Value> KnownValues::node(std::uint32_t step, const BoundTree& tree,
+                                       const Binding& node, std::size_t& leaf,
+                                       std::optional<std::uint32_t> item) {
+  switch (node.kind) {
+    case Binding::Kind::kExpr:
+      return this->leaf(step, tree, leaf++, node.expr, item);
+    case Binding::Kind::kList: {
+      std::vector<Value> items;
+      for (const Binding& inner : node.items) {
+        auto value = this->node(step, tree, inner, leaf, item);
+        if (!value) return std::nullopt;
+        items.push_back(std::move(*value));
+      }
+      return Value::array(std::move(items));
+    }
+    case Binding::Kind::kMap: {
+      std::vector<Value::Member> members;
+      for (const auto& [key, inner] : node.members) {
+        auto value = this->node(step, tree, inner, leaf, item);
+        if (!value) return std::nullopt;
+        members.emplace_back(key, std::move(*value));
+      }
+      return Value::object(std::move(members));
+    }
+  }
+  return std::nullopt;
+}
+
+Value KnownValues::sub_params(std::uint32_t step) {
+  const PhysicalStep& physical = plan_.steps[step];
+  std::vector<Value::Member> known;
+  if (physical.body.binding.kind == Binding::Kind::kMap) {
+    std::size_t leaf = 0;
+    for (const auto& [key, member] : physical.body.binding.members) {
+      std::size_t behind = leaf;
+      member.for_each_expr([&behind](const Binding&) { ++behind; });
+      std::size_t at = leaf;
+      if (auto value = node(step, physical.body, member, at, std::nullopt)) {
+        known.emplace_back(key, std::move(*value));
+      }
+      leaf = behind;
+    }
+  }
+  if (physical.plan != nullptr && physical.plan->logical != nullptr) {
+    for (const ParamSpec& param : physical.plan->logical->params) {
+      const bool given = physical.body.binding.find(param.id) != nullptr;
+      if (!given && param.has_default) known.emplace_back(param.id, param.default_value);
+    }
+  }
+  return Value::object(std::move(known));
+}
+
+std::vector<std::uint32_t> spread_items(std::size_t count, std::size_t most) {
+  std::vector<std::uint32_t> spread;
+  const std::size_t wanted = count < most ? count : most;
+  for (std::size_t i = 0; i < wanted; ++i) {
+    spread.push_back(static_cast<std::uint32_t>(i * count / wanted));
+  }
+  return spread;
+}
+
+}  // namespace sluice

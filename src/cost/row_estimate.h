@@ -1,0 +1,34 @@
+// How often each step of one plan is done: tasks, conditions, calls, failures, along the edges of
+// the plan. Conditions count once however many steps of a chain state them, and as independent of
+// each other. One thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cost/conditions.h"
+#include "cost/known_values.h"
+#include "cost/observed.h"
+#include "cost/plan_cost.h"
+
+namespace sluice {
+
+struct StepRows {
+  Estimate rows, selectivity;
+  std::vector<Estimate> conjuncts;
+  Estimate asked;           // tasks that go on to their call
+  Estimate calls_per_task;  // 0: it calls nothing
+  Estimate distinct, calls, failure;
+  double rounds = 1;  // of a sub-plan in one task
+};
+
+using CountedItems = std::map<std::string, double, std::less<>>;
+
+// `runs`: of the plan. `counted`: as CostInputs has it, of this plan.
+std::vector<StepRows> estimate_rows(const PhysicalPlan& plan, const Estimate& runs,
+                                    KnownValues& known, Observed& observed,
+                                    const CountedItems& counted);
+
+}  // namespace sluice

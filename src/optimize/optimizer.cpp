@@ -1,0 +1,374 @@
+// The flow of optimizing: passes outside, the tree of plans inside. What the passes have made is
+// verified once; where that fails it is done pass by pass, so that the error names the right one.
+#include "optimize/optimizer.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/pass_failpoint.h"
+#include "fmt/format.h"
+#include "optimize/pass.h"
+#include "plan/diagnostic.h"
+#include "plan/lower.h"
+#include "verify/verify.h"
+
+namespace sluice {
+namespace {
+
+// One plan of the tree of plans while it is optimized: the user's, or one that its steps call.
+struct PlanNode {
+  PlanPtr written;
+  PlanPtr now;  // as the passes have left it so far
+  const ToolCatalog* tools = nullptr;
+  std::unique_ptr<ToolCatalog> own_tools;  // of a sub-plan
+  std::string path;                        // "ask/" of the plan that step ask calls
+  bool outermost = false;
+  bool called = true;  // by a step that is still there
+  PlanEstimate estimate;
+  // id: the steps that were merged into that one.
+  std::map<std::string, std::vector<std::string>, std::less<>> stands_for;
+  // By the index in Plan::plans.
+  std::vector<std::pair<std::size_t, std::unique_ptr<PlanNode>>> inside;
+};
+
+using PhysicalIndex = std::map<const Plan*, const PhysicalPlan*>;  // by the written plan
+
+void index_physical(const PhysicalPlan& plan, PhysicalIndex& into) {
+  if (!into.emplace(plan.logical.get(), &plan).second) return;
+  for (const PhysicalStep& step : plan.steps) {
+    if (step.plan) index_physical(*step.plan, into);
+  }
+}
+
+std::unique_ptr<PlanNode> node_of(const PlanPtr& plan, const ToolCatalog& tools, std::string path) {
+  auto node = std::make_unique<PlanNode>();
+  node->written = node->now = plan;
+  node->tools = &tools;
+  node->outermost = path.empty();
+  std::map<std::string_view, std::string_view> callers;  // of each plan, the first one
+  for (const Step& step : plan->steps) {
+    if (step.op == OperatorKind::kPlan && !step.produced_plan) {
+      callers.emplace(step.target, step.id);
+    }
+  }
+  for (std::size_t i = 0; i < plan->plans.size(); ++i) {
+    const auto& [id, sub_plan] = plan->plans[i];
+    auto caller = callers.find(id);
+    if (!sub_plan || caller == callers.end()) continue;
+    auto inner = catalog_within(*sub_plan, tools);
+    auto made = node_of(sub_plan, *inner, fmt::format("{}{}/", path, caller->second));
+    made->own_tools = std::move(inner);
+    node->inside.emplace_back(i, std::move(made));
+  }
+  node->path = std::move(path);
+  return node;
+}
+
+// What a pass left in a node, so that it can be taken back.
+struct Kept {
+  PlanNode* node;
+  PlanPtr now;
+  decltype(PlanNode::stands_for) stands_for;
+};
+
+void keep(PlanNode& node, std::vector<Kept>& into) {
+  into.push_back({&node, node.now, node.stands_for});
+  for (auto& [at, inner] : node.inside) keep(*inner, into);
+}
+
+// A pass that changed something, and what it found.
+struct Stage {
+  const Pass* pass;
+  std::vector<Kept> before;  // the outermost plan first
+};
+
+// A physical plan that may be written to, each plan inside once. `order`: innermost first.
+class PhysicalCopy {
+ public:
+  std::shared_ptr<PhysicalPlan> of(const PhysicalPlan& plan) {
+    if (auto found = known_.find(&plan); found != known_.end()) return found->second;
+    auto made = std::make_shared<PhysicalPlan>(plan);
+    for (PhysicalStep& step : made->steps) {
+      if (step.plan) step.plan = of(*step.plan);
+    }
+    known_.emplace(&plan, made);
+    order_.push_back(made.get());
+    return made;
+  }
+  const std::vector<PhysicalPlan*>& order() const { return order_; }
+
+ private:
+  std::map<const PhysicalPlan*, std::shared_ptr<PhysicalPlan>> known_;
+  std::vector<PhysicalPlan*> order_;
+};
+
+class Optimization {
+ public:
+  explicit Optimization(const OptimizerInput& input)
+      : input_(input), root_(node_of(input.plan, input.tools, "")) {}
+
+  Result<OptimizedPlan> run() {
+    SteadyNs start = system_clock().steady_ns();
+    auto written = lower_plan(input_.plan, input_.tools);
+    if (!written) return std::unexpected(written.error());
+    written_ = lowered_ = *std::move(written);
+    estimate();
+    made_.before = root_->estimate;
+    made_.physical = lowered_;
+    if (!input_.settings.off) {
+      auto rewritten = rewrite();
+      if (!rewritten) return std::unexpected(rewritten.error());
+      advise();
+    }
+    made_.rewritten = root_->now;
+    made_.after = fewer_calls_ ? estimate_plan(*made_.physical, input_.cost) : root_->estimate;
+    made_.seconds = static_cast<double>(system_clock().steady_ns() - start) / kNsPerSecond;
+    return std::move(made_);
+  }
+
+ private:
+  bool runs(const Pass& pass) const { return !input_.settings.without.contains(pass.info.name); }
+
+  void estimate() {
+    PhysicalIndex physical;
+    index_physical(*lowered_, physical);
+    estimate_node(*root_, physical, input_.cost, 1);
+  }
+
+  void estimate_node(PlanNode& node, const PhysicalIndex& physical, const CostInputs& cost,
+                     double rows) {
+    auto found = physical.find(node.written.get());
+    node.called = found != physical.end();
+    if (!node.called) return;
+    node.estimate = estimate_plan(*found->second, cost, rows);
+    if (node.inside.empty()) return;
+    CostInputs inner_cost = cost;
+    inner_cost.params = nullptr;  // those are the outermost plan's
+    for (auto& [at, inner] : node.inside) {
+      double calls = 0;
+      for (const PhysicalStep& step : found->second->steps) {
+        if (!step.plan || step.plan->logical != inner->written) continue;
+        const StepEstimate* caller = node.estimate.find(step.logical.id);
+        calls += caller ? caller->calls.middle : rows;
+      }
+      estimate_node(*inner, physical, inner_cost, calls);
+    }
+  }
+
+  // Once more without a pass whose changes are taken back.
+  Result<void> rewrite() {
+    for (;;) {
+      std::vector<Stage> stages;
+      auto done = run_passes(stages);
+      if (!done || stages.empty() || !misfit(*root_->now)) return done;
+      auto again = blame(stages);
+      if (!again) return again;
+    }
+  }
+
+  Result<void> run_passes(std::vector<Stage>& stages) {
+    for (const Pass& pass : all_passes()) {
+      if (!pass.rewrite || !runs(pass)) continue;
+      if (auto why = taken_back_.find(pass.info.name); why != taken_back_.end()) {
+        PassNotes(pass.info.name, "", made_.notes)
+            .refused("", "left as written: the plan would not verify (" + why->second + ")");
+        continue;
+      }
+      Stage stage{&pass, {}};
+      keep(*root_, stage.before);
+      if (!rewrite_node(pass, *root_, made_.notes)) continue;
+      stages.push_back(std::move(stage));
+      auto lowered = lower_plan(root_->now, input_.tools);
+      // A plan that cannot be lowered does not verify either: the passes end here.
+      if (!lowered && misfit(*root_->now)) return {};
+      if (!lowered) return broken(pass, lowered.error().to_string());
+      lowered_ = *std::move(lowered);
+      estimate();
+    }
+    return {};
+  }
+
+  static std::unexpected<Error> broken(const Pass& pass, std::string_view why) {
+    return fail(ErrorCode::kInternal,
+                fmt::format("the pass {0} made a plan that does not verify ({1}); run without it "
+                            "(--without {0})",
+                            pass.info.name, why));
+  }
+
+  // The plan does not verify: finds the pass that did it, and goes back to the plan as written
+  // where that one may be left out.
+  Result<void> blame(const std::vector<Stage>& stages) {
+    for (std::size_t i = 0; i < stages.size(); ++i) {
+      const Plan& after = i + 1 < stages.size() ? *stages[i + 1].before.front().now : *root_->now;
+      std::optional<std::string> wrong = misfit(after);
+      if (!wrong) continue;
+      const Pass& pass = *stages[i].pass;
+      if (!pass.take_back) return broken(pass, *wrong);
+      taken_back_.emplace(pass.info.name, *std::move(wrong));
+      for (const Kept& each : stages.front().before) {
+        each.node->now = each.now;
+        each.node->stands_for = each.stands_for;
+      }
+      made_.notes.clear();
+      lowered_ = written_;
+      estimate();
+      return {};
+    }
+    return fail(ErrorCode::kInternal, "a rewritten plan does not verify, and no pass did it");
+  }
+
+  // The first error of a rewritten plan that it did not have as written: a plan that a step
+  // produced was verified within limits that are not known here.
+  std::optional<std::string> misfit(const Plan& plan) const {
+    const Diagnostics now = findings_of(plan);
+    if (!now.has_errors()) return std::nullopt;
+    const Diagnostics before = findings_of(*input_.plan);
+    for (const Diagnostic& each : now.all()) {
+      const bool known = std::ranges::any_of(before.all(), [&](const Diagnostic& other) {
+        return other.code == each.code && other.message == each.message;
+      });
+      if (each.severity == Severity::kError && !known) {
+        return format_diagnostic(each, input_.plan->files);
+      }
+    }
+    return std::nullopt;
+  }
+
+  Diagnostics findings_of(const Plan& plan) const {
+    Diagnostics findings;
+    verify_plan({plan, input_.tools, nullptr}, findings);
+    return findings;
+  }
+
+  static bool knows_params(const PlanNode& node) {
+    return node.outermost || failpoint(PassFailpoint::kSubPlanGetsOuterParams);
+  }
+
+  // Plans inside first. True when something changed.
+  bool rewrite_node(const Pass& pass, PlanNode& node, std::vector<PassNote>& notes) {
+    if (!node.called) return false;
+    PlanPtr now = node.now;
+    std::shared_ptr<Plan> with_inner;
+    for (auto& [at, inner] : node.inside) {
+      if (!rewrite_node(pass, *inner, notes)) continue;
+      if (!with_inner) with_inner = std::make_shared<Plan>(*now);
+      with_inner->plans[at].second = inner->now;
+    }
+    if (with_inner) {
+      if (!with_inner->written) with_inner->written = node.written;
+      now = with_inner;
+    }
+    PlanDraft draft(*now, *node.tools);
+    LogicalPassContext context{.draft = draft,
+                               .tools = *node.tools,
+                               .params = knows_params(node) ? input_.params : nullptr,
+                               .estimate = node.estimate,
+                               .notes = PassNotes(pass.info.name, node.path, notes),
+                               .sub_plan = !node.outermost};
+    pass.rewrite(context);
+    if (draft.changed()) {
+      remember_merged(draft, node);
+      now = draft.take(node.written);
+    }
+    bool changed = now != node.now;
+    node.now = std::move(now);
+    return changed;
+  }
+
+  static void remember_merged(const PlanDraft& draft, PlanNode& node) {
+    for (const auto& [from, to] : draft.redirected()) {
+      if (draft.index_of(from) != kNoIndex) continue;
+      std::vector<std::string> more = {from};
+      if (auto old = node.stands_for.find(from); old != node.stands_for.end()) {
+        more.insert(more.end(), old->second.begin(), old->second.end());
+        node.stands_for.erase(old);
+      }
+      std::vector<std::string>& all = node.stands_for[to];
+      all.insert(all.end(), more.begin(), more.end());
+    }
+  }
+
+  void index_nodes(PlanNode& node, std::map<const Plan*, PlanNode*>& into) {
+    into.emplace(node.written.get(), &node);
+    for (auto& [at, inner] : node.inside) index_nodes(*inner, into);
+  }
+
+  void advise() {
+    PhysicalCopy copy;
+    std::shared_ptr<PhysicalPlan> root = copy.of(*lowered_);
+    PhysicalIndex written;
+    index_physical(*written_, written);
+    std::map<const Plan*, PlanNode*> nodes;
+    index_nodes(*root_, nodes);
+    for (PhysicalPlan* plan : copy.order()) {
+      identify(*plan, *written.at(plan->logical.get()), *nodes.at(plan->logical.get()));
+    }
+    for (const Pass& pass : all_passes()) {
+      if (!pass.advise || !runs(pass)) continue;
+      for (PhysicalPlan* plan : copy.order()) {
+        PlanNode& node = *nodes.at(plan->logical.get());
+        PhysicalPassContext context{.plan = *plan,
+                                    .tools = *node.tools,
+                                    .estimate = node.estimate,
+                                    .notes = PassNotes(pass.info.name, node.path, made_.notes)};
+        pass.advise(context);
+      }
+    }
+    for (const PhysicalPlan* plan : copy.order()) {
+      for (const PhysicalStep& step : plan->steps) {
+        fewer_calls_ = fewer_calls_ || step.advice.share_equal;
+      }
+    }
+    made_.physical = std::move(root);
+  }
+
+  // The steps are still the user's: what they mean, and whose tasks they do.
+  static void identify(PhysicalPlan& plan, const PhysicalPlan& written, const PlanNode& node) {
+    std::map<std::string_view, const Hash256*> hashes;
+    for (const PhysicalStep& step : written.steps) hashes.emplace(step.logical.id, &step.step_hash);
+    for (PhysicalStep& step : plan.steps) {
+      if (auto found = hashes.find(step.logical.id); found != hashes.end()) {
+        step.step_hash = *found->second;
+      }
+      auto merged = node.stands_for.find(step.logical.id);
+      if (merged == node.stands_for.end()) continue;
+      step.logical_ids.insert(step.logical_ids.end(), merged->second.begin(), merged->second.end());
+    }
+    plan.plan_hash = written.plan_hash;
+  }
+
+  const OptimizerInput& input_;
+  std::unique_ptr<PlanNode> root_;
+  PhysicalPlanPtr written_;   // the user's plan, lowered
+  PhysicalPlanPtr lowered_;   // as the passes have left it so far
+  bool fewer_calls_ = false;  // by advice: what the estimates of the passes do not know
+  std::map<std::string_view, std::string> taken_back_;  // passes, and why
+  OptimizedPlan made_;
+};
+
+}  // namespace
+
+PassNote& PassNotes::did(std::string_view step, std::string text) {
+  PassNote note;
+  note.pass = pass_;
+  note.step = step.empty() ? path_.substr(0, path_.size() - (path_.empty() ? 0 : 1))
+                           : path_ + std::string(step);
+  note.text = std::move(text);
+  into_.push_back(std::move(note));
+  return into_.back();
+}
+
+PassNote& PassNotes::refused(std::string_view step, std::string why) {
+  PassNote& note = did(step, std::move(why));
+  note.refused = true;
+  return note;
+}
+
+Result<OptimizedPlan> optimize_plan(const OptimizerInput& input) {
+  return Optimization(input).run();
+}
+
+}  // namespace sluice

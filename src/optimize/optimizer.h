@@ -1,0 +1,70 @@
+// The optimizer: a verified plan as the user wrote it, and out comes the physical plan that runs,
+// with a note of everything that a pass changed, or left alone and why. Passes stand in one table
+// (passes.cpp), each in one file under passes/; after each pass that changed something the plan is
+// verified again. Pure; any thread.
+//
+// The law of an exact pass: the same results and the same `once` effects as the plan as written;
+// it may avoid a failure, never cause one; it never makes more calls. A task keeps its TaskId, a
+// step its hash.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "cost/plan_cost.h"
+#include "data/value.h"
+#include "plan/physical.h"
+#include "plan/tool_catalog.h"
+
+namespace sluice {
+
+struct OptimizerSettings {
+  bool off = false;                            // the plan as it is written
+  std::set<std::string, std::less<>> without;  // passes that do not run
+};
+
+struct OptimizerInput {
+  PlanPtr plan;                   // verified
+  const ToolCatalog& tools;       // of its scope
+  const Value* params = nullptr;  // bound and checked; null: not known yet
+  const CostInputs& cost;         // what estimates are made from
+  OptimizerSettings settings;
+};
+
+// What a pass did, or would have done.
+struct PassNote {
+  std::string_view pass;
+  bool refused = false;  // it did nothing here, for the reason that `text` gives
+  std::string step;      // its id, "sub/ask" inside of sub-plans; "" about the plan
+  std::string text;      // "same as a: done once"
+  // What that is expected to save in the whole run, where it can be said.
+  std::optional<double> saved_calls, saved_tokens, saved_s;
+};
+
+struct OptimizedPlan {
+  PhysicalPlanPtr physical;
+  PlanPtr rewritten;    // as the passes left it; the written one when none changed anything
+  PlanEstimate before;  // of the plan as written
+  PlanEstimate after;
+  std::vector<PassNote> notes;
+  double seconds = 0;  // that optimizing took
+};
+
+// kInternal, with the pass's name, when a pass made a plan that does not verify; the error of
+// lowering else.
+Result<OptimizedPlan> optimize_plan(const OptimizerInput& input);
+
+// The passes that exist, in their order, for --help, checks of `--without` and docs.
+struct PassInfo {
+  std::string_view name;  // "merge_equal_steps"
+  std::string_view what;  // one line
+  bool exact = true;      // false: only where the plan allows it
+};
+std::span<const PassInfo> optimizer_passes();
+
+}  // namespace sluice

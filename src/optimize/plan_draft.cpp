@@ -1,0 +1,325 @@
+#include "optimize/plan_draft.h"
+
+#include <algorithm>
+#include <functional>
+#include <queue>
+#include <set>
+
+#include "base/ensure.h"
+#include "base/pass_failpoint.h"
+#include "fmt/format.h"
+#include "fmt/ranges.h"
+
+namespace sluice {
+namespace {
+
+bool same_action(const JoinAction& left, const JoinAction& right) {
+  return left.kind == right.kind &&
+         (left.kind != JoinAction::Kind::kValue || same_binding(left.value, right.value));
+}
+
+// What `step` does where its input is missing, stated or not.
+const JoinRule& join_of(const Step& step, std::string_view input) {
+  static const JoinRule kNothingStated;
+  const JoinRule* rule = step.find_join(input);
+  return rule ? *rule : kNothingStated;
+}
+
+// Joins of inputs that stand for one another from now on: they must say the same.
+Result<void> merge_joins(const Step& step, const std::vector<Reference>& reads,
+                         const std::function<const std::string&(const std::string&)>& name_of,
+                         Step& made) {
+  std::map<std::string, std::string, std::less<>> seen;  // the new name: an old one that is read
+  for (const Reference& read : reads) {
+    if (read.mode == EdgeMode::kStatus || read.mode == EdgeMode::kOrder) continue;
+    auto [other, fresh] = seen.emplace(name_of(read.step), read.step);
+    if (fresh || other->second == read.step) continue;
+    const JoinRule& left = join_of(step, other->second);
+    const JoinRule& right = join_of(step, read.step);
+    if (same_action(left.skipped, right.skipped) && same_action(left.failed, right.failed)) {
+      continue;
+    }
+    return fail(ErrorCode::kJoinUnstated,
+                fmt::format("{} does not take {} as it takes {} where they are missing", step.id,
+                            read.step, other->second),
+                step.pos);
+  }
+  std::vector<std::pair<std::string, JoinRule>> joins;
+  for (auto& [id, rule] : made.joins) {
+    const std::string& name = name_of(id);
+    auto known = std::ranges::find(joins, name, &std::pair<std::string, JoinRule>::first);
+    if (known == joins.end()) {
+      joins.emplace_back(name, std::move(rule));
+      continue;
+    }
+    known->second.states_skipped = known->second.states_skipped || rule.states_skipped;
+    known->second.states_failed = known->second.states_failed || rule.states_failed;
+  }
+  made.joins = std::move(joins);
+  return {};
+}
+
+}  // namespace
+
+PlanDraft::PlanDraft(const Plan& plan, const ToolCatalog& tools) : source_(plan), tools_(tools) {
+  index();
+}
+
+std::uint32_t PlanDraft::index_of(std::string_view id) const {
+  auto found = by_id_.find(id);
+  return found == by_id_.end() ? kNoIndex : found->second;
+}
+
+const std::vector<Reference>& PlanDraft::reads(std::uint32_t step) const { return reads_[step]; }
+const std::vector<Reader>& PlanDraft::readers(std::uint32_t step) const { return readers_[step]; }
+bool PlanDraft::slots(std::uint32_t step) const { return slots_[step] != 0; }
+bool PlanDraft::is_fallback(std::uint32_t step) const { return fallback_[step] != 0; }
+
+Effect PlanDraft::effect(std::uint32_t step) const {
+  if (!effects_[step]) effects_[step] = effect_of(steps()[step], plan(), tools_);
+  return *effects_[step];
+}
+
+bool PlanDraft::reads_slot(const Reader& reader) const {
+  std::uint32_t from = index_of(reader.read.step);
+  if (from == kNoIndex || reader.step == kNoIndex) return false;
+  bool one = reader.read.mode == EdgeMode::kSlot || reader.read.exact_items;
+  return one && slots(from) && steps()[reader.step].for_each.has_value();
+}
+
+std::vector<std::uint32_t> PlanDraft::order() const {
+  std::size_t count = steps().size();
+  std::vector<std::vector<std::uint32_t>> behind(count);
+  std::vector<std::size_t> missing(count, 0);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    std::set<std::uint32_t> needs;
+    for (const Reference& read : reads_[i]) needs.insert(index_of(read.step));
+    const auto& on_error = steps()[i].on_error;
+    if (on_error && on_error->kind == OnErrorRule::Kind::kStep) {
+      needs.insert(index_of(on_error->step));
+    }
+    needs.erase(kNoIndex);
+    missing[i] = needs.size();
+    for (std::uint32_t need : needs) behind[need].push_back(i);
+  }
+  std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> ready;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (missing[i] == 0) ready.push(i);
+  }
+  std::vector<std::uint32_t> sorted;
+  sorted.reserve(count);
+  while (!ready.empty()) {
+    std::uint32_t next = ready.top();
+    ready.pop();
+    sorted.push_back(next);
+    for (std::uint32_t reader : behind[next]) {
+      if (--missing[reader] == 0) ready.push(reader);
+    }
+  }
+  // Steps in a circle: only a pass can have made one, which verification tells later.
+  for (std::uint32_t i = 0; sorted.size() < count && i < count; ++i) {
+    if (missing[i] != 0) sorted.push_back(i);
+  }
+  return sorted;
+}
+
+Plan& PlanDraft::change() {
+  if (!copy_) copy_ = std::make_shared<Plan>(source_);
+  return *copy_;
+}
+
+void PlanDraft::index() {
+  const std::vector<Step>& all = steps();
+  by_id_.clear();
+  for (std::uint32_t i = 0; i < all.size(); ++i) by_id_.emplace(all[i].id, i);
+  reads_.assign(all.size(), {});
+  readers_.assign(all.size(), {});
+  slots_.assign(all.size(), 0);
+  fallback_.assign(all.size(), 0);
+  effects_.assign(all.size(), std::nullopt);
+  for (std::uint32_t i = 0; i < all.size(); ++i) {
+    slots_[i] = has_slots(all[i], tools_) ? 1 : 0;
+    reads_[i] = references_of(all[i]);
+    add_readers(i);
+    if (!all[i].on_error || all[i].on_error->kind != OnErrorRule::Kind::kStep) continue;
+    std::uint32_t fallback = index_of(all[i].on_error->step);
+    if (fallback != kNoIndex) fallback_[fallback] = 1;
+  }
+  for (const Reference& read : references_of(plan().result, EdgeUse::kBody)) {
+    std::uint32_t from = index_of(read.step);
+    if (from != kNoIndex) readers_[from].push_back({kNoIndex, read});
+  }
+}
+
+void PlanDraft::add_readers(std::uint32_t step) {
+  for (const Reference& read : reads_[step]) {
+    std::uint32_t from = index_of(read.step);
+    if (from != kNoIndex) readers_[from].push_back({step, read});
+  }
+}
+
+void PlanDraft::drop_readers(std::uint32_t step) {
+  std::set<std::uint32_t> producers;
+  for (const Reference& read : reads_[step]) producers.insert(index_of(read.step));
+  producers.erase(kNoIndex);
+  for (std::uint32_t from : producers) {
+    std::erase_if(readers_[from], [&](const Reader& reader) { return reader.step == step; });
+  }
+}
+
+void PlanDraft::replace(std::uint32_t step, Step made) {
+  SLUICE_ENSURE(made.id == steps()[step].id, "a rewritten step keeps its id");
+  drop_readers(step);
+  reads_[step] = references_of(made);
+  std::erase_if(made.joins, [&](const auto& join) {
+    return std::ranges::none_of(reads_[step], [&](const Reference& read) {
+      return read.step == join.first && read.mode != EdgeMode::kStatus;
+    });
+  });
+  slots_[step] = has_slots(made, tools_) ? 1 : 0;
+  effects_[step].reset();
+  add_readers(step);
+  auto fallback_name = [](const Step& of) {
+    bool named = of.on_error && of.on_error->kind == OnErrorRule::Kind::kStep;
+    return named ? of.on_error->step : std::string();
+  };
+  std::uint32_t before = index_of(fallback_name(steps()[step]));
+  std::uint32_t after = index_of(fallback_name(made));
+  if (before != kNoIndex) fallback_[before] = 0;
+  if (after != kNoIndex) fallback_[after] = 1;
+  change().steps[step] = std::move(made);
+}
+
+void PlanDraft::set_result(Binding result) {
+  for (auto& readers : readers_) {
+    std::erase_if(readers, [](const Reader& reader) { return reader.step == kNoIndex; });
+  }
+  for (const Reference& read : references_of(result, EdgeUse::kBody)) {
+    std::uint32_t from = index_of(read.step);
+    if (from != kNoIndex) readers_[from].push_back({kNoIndex, read});
+  }
+  change().result = std::move(result);
+}
+
+void PlanDraft::remove(std::vector<std::uint32_t> steps) {
+  if (steps.empty()) return;
+  std::vector<Step>& all = change().steps;
+  std::vector<char> gone(all.size(), 0);
+  for (std::uint32_t step : steps) gone[step] = 1;
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (gone[i] != 0) continue;
+    if (kept != i) all[kept] = std::move(all[i]);
+    ++kept;
+  }
+  all.resize(kept);
+  index();
+}
+
+Result<void> PlanDraft::add_condition(std::uint32_t step, std::string_view condition) {
+  const Step& old = steps()[step];
+  std::vector<std::string> conjuncts;
+  if (old.when) conjuncts = old.when->expr.conjuncts();
+  conjuncts.emplace_back(condition);
+  auto made = expression_binding(all_of(conjuncts), old.when ? old.when->pos : old.pos);
+  if (!made) return std::unexpected(made.error());
+  Step changed = old;
+  changed.when = *std::move(made);
+  replace(step, std::move(changed));
+  return {};
+}
+
+void PlanDraft::state_join_skip(std::uint32_t step, std::string_view input) {
+  Step changed = steps()[step];
+  auto known = std::ranges::find(changed.joins, input, &std::pair<std::string, JoinRule>::first);
+  if (known == changed.joins.end()) {
+    changed.joins.emplace_back(std::string(input), JoinRule{});
+    known = std::prev(changed.joins.end());
+    known->second.pos = changed.pos;
+  }
+  if (known->second.states_skipped) return;
+  known->second.skipped = {JoinAction::Kind::kSkip, {}};
+  known->second.states_skipped = true;
+  replace(step, std::move(changed));
+}
+
+Result<void> PlanDraft::redirect(std::uint32_t from, std::uint32_t to) {
+  return redirect(std::vector<std::pair<std::uint32_t, std::uint32_t>>{{from, to}});
+}
+
+Result<void> PlanDraft::redirect(
+    const std::vector<std::pair<std::uint32_t, std::uint32_t>>& pairs) {
+  Names names;
+  std::set<std::uint32_t> touched;
+  bool result = false;
+  for (const auto& [from, to] : pairs) {
+    if (is_fallback(from) || is_fallback(to)) {
+      return fail(
+          ErrorCode::kFallbackInvalid,
+          fmt::format("{} stands in for another step", steps()[is_fallback(from) ? from : to].id));
+    }
+    names.emplace(steps()[from].id, steps()[to].id);
+    for (const Reader& reader : readers(from)) {
+      if (reader.step == kNoIndex) result = !failpoint(PassFailpoint::kRedirectForgetsResult);
+      if (reader.step != kNoIndex) touched.insert(reader.step);
+    }
+  }
+  auto name_of = [&](const std::string& id) -> const std::string& {
+    auto found = names.find(id);
+    return found == names.end() ? id : found->second;
+  };
+  InputReplacement replace_name = [&](const ExprInput& input) -> std::optional<std::string> {
+    if (input.root != "steps" || input.path.size() < 2) return std::nullopt;
+    auto found = names.find(input.path[0]);
+    if (found == names.end()) return std::nullopt;
+    const bool slot = input.slot && !failpoint(PassFailpoint::kRedirectForgetsSlot);
+    return fmt::format("steps.{}.{}{}", found->second, input.path[1], slot ? "[index]" : "");
+  };
+  std::vector<std::pair<std::uint32_t, Step>> made;
+  for (std::uint32_t step : touched) {
+    Step changed = steps()[step];
+    auto rewritten = rewrite_step(changed, replace_name);
+    if (!rewritten) return rewritten;
+    auto joined = merge_joins(steps()[step], reads(step), name_of, changed);
+    if (!joined) return joined;
+    std::vector<Located<std::string>> after;
+    for (Located<std::string>& each : changed.after) {
+      if (!failpoint(PassFailpoint::kRedirectForgetsAfter)) each.value = name_of(each.value);
+      bool known =
+          std::ranges::find(after, each.value, &Located<std::string>::value) != after.end();
+      if (!known) after.push_back(std::move(each));
+    }
+    changed.after = std::move(after);
+    if (failpoint(PassFailpoint::kRedirectLosesJoins)) changed.joins.clear();
+    made.emplace_back(step, std::move(changed));
+  }
+  std::optional<Binding> new_result;
+  if (result) {
+    auto rewritten = rewrite_binding(plan().result, replace_name);
+    if (!rewritten) return std::unexpected(rewritten.error());
+    new_result = *std::move(rewritten);
+  }
+  for (auto& [step, changed] : made) replace(step, std::move(changed));
+  if (new_result) set_result(*std::move(new_result));
+  for (const auto& [from, to] : names) redirected_.emplace_back(from, to);
+  return {};
+}
+
+PlanPtr PlanDraft::take(const PlanPtr& written) {
+  change();
+  if (!copy_->written) copy_->written = written;
+  return std::move(copy_);
+}
+
+std::string all_of(const std::vector<std::string>& conjuncts) {
+  std::string text =
+      conjuncts.size() == 1 ? conjuncts[0] : fmt::format("({})", fmt::join(conjuncts, ") and ("));
+  // One operand that is certainly a boolean makes the whole one that may be; `when` asks for that.
+  bool boolean = std::ranges::any_of(conjuncts, [](const std::string& conjunct) {
+    auto made = expression_binding(conjunct, {});
+    return made && made->expr.type().kinds() == Type::kBoolean;
+  });
+  return boolean ? text : fmt::format("({}) and true", text);
+}
+
+}  // namespace sluice

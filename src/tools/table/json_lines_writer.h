@@ -1,0 +1,13 @@
+// JSON Lines out: an object a line, members in their order.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "tools/table/table_writer.h"
+
+namespace sluice {
+
+Result<std::unique_ptr<TableWriter>> open_json_lines_writer(const std::filesystem::path& file);
+
+}  // namespace sluice
