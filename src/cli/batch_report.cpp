@@ -41,10 +41,11 @@ std::string batch_end_text(const RunReport& report, const BatchResult& result,
                            const BatchReportContext& context) {
   const std::int64_t took = report.summary.end_ns - report.summary.start_ns;
   const double seconds = static_cast<double>(took) / static_cast<double>(kNsPerSecond);
-  std::string text = fmt::format(
-      "run {} {} in {}: {} in, {} written to {}", report.run_id,
-      painted(context.terminal, Ink::kGreen, run_status_name(report.outcome.status)),
-      seconds_text(took), plural(result.rows, "row"), count_text(result.written), result.file);
+  std::string text =
+      fmt::format("run {} {} in {}: {} {} in, {} written to {}", report.run_id,
+                  painted(context.terminal, Ink::kGreen, run_status_name(report.outcome.status)),
+                  seconds_text(took), count_text(result.rows), result.rows == 1 ? "row" : "rows",
+                  count_text(result.written), result.file);
   if (result.errors > 0)
     text += fmt::format(", {} of them with an error", count_text(result.errors));
   const std::uint64_t left_out = result.rows - std::min(result.rows, result.written);

@@ -340,8 +340,8 @@ result: {word: "{{ params.word }}", answer: "{{ steps.ask.output }}"}
     rows = json_lines(sluice)
     assert [row["word"] for row in rows] == ["sea", "sky", "sea"]
     assert rows[0]["answer"] == rows[2]["answer"] and all(row["answer"] for row in rows)
-    done = batch(sluice, plan, "word\n" + "tree\n" * 40, "--budget", "tokens=60", "--force",
-                 "--concurrency", 1)
+    trees = "word\n" + "".join(f"tree{n}\n" for n in range(40))
+    done = batch(sluice, plan, trees, "--budget", "tokens=60", "--force", "--concurrency", 1)
     assert done.returncode == 4 and "before its budget is exceeded" in done.stderr, done.stderr
 
 
