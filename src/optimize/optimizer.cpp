@@ -147,6 +147,7 @@ class Optimization {
     if (node.inside.empty()) return;
     CostInputs inner_cost = cost;
     inner_cost.params = nullptr;  // those are the outermost plan's
+    inner_cost.items.clear();     // by the outermost plan's steps
     for (auto& [at, inner] : node.inside) {
       double calls = 0;
       for (const PhysicalStep& step : found->second->steps) {

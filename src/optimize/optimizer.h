@@ -1,7 +1,7 @@
 // The optimizer: a verified plan as the user wrote it, and out comes the physical plan that runs,
 // with a note of everything that a pass changed, or left alone and why. Passes stand in one table
-// (passes.cpp), each in one file under passes/; after each pass that changed something the plan is
-// verified again. Pure; any thread.
+// (passes.cpp), each in one file under passes/. The rewritten plan is verified again; when it does
+// not verify, the plan as each pass left it is, so that the error names the pass. Pure; any thread.
 //
 // The law of an exact pass: the same results and the same `once` effects as the plan as written;
 // it may avoid a failure, never cause one; it never makes more calls. A task keeps its TaskId, a

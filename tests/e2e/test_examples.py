@@ -136,3 +136,17 @@ def test_each_example_checks_without_a_warning(sluice, example):
         done = sluice("check", example(name) / f"{name}.yaml")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "warning" not in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def test_tickets(sluice, example):
+    folder = example("tickets")
+    out = folder / "answers.jsonl"
+    words = ["batch", folder / "tickets.yaml", "--input", folder / "tickets.csv", "--output", out]
+    done = sluice(*words, "--json")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    # Of the open ones only; equal messages got the same judgement and the same answer.
+    assert rows and {row["id"] for row in rows} <= {1, 3, 4, 5, 7, 8, 10, 11}
+    answers = {row["id"]: row["answer"] for row in rows}
+    assert answers.get(1) == answers.get(7) and answers.get(4) == answers.get(11)
+    assert sluice(*words).returncode != 0  # the output is there

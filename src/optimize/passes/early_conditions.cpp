@@ -428,9 +428,7 @@ class EarlyConditions {
     }
     if (spared_s >= later_s) return true;
     context_.notes.refused(
-        step(index).id,
-        fmt::format("to wait for {} would take longer than what it spares {:.0f} tasks", whom,
-                    rows));
+        step(index).id, fmt::format("to wait for {} would take longer than what it spares", whom));
     return false;
   }
 
