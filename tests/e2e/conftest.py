@@ -1,5 +1,6 @@
 """What the end-to-end tests share: the real binary, the real model, real servers."""
 
+import atexit
 import http.server
 import json
 import os
@@ -7,12 +8,16 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Results, statistics and calibrations of tests are not those of the person who tests.
+CACHE = tempfile.mkdtemp(prefix="sluice-test-cache-")
+atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 BINARY = os.environ.get("SLUICE_BIN", str(ROOT / "build/release/bin/sluice"))
 
 
@@ -22,6 +27,7 @@ def environment(**more):
     if "SLUICE_TEST_MODEL" in os.environ:
         env["SLUICE_MODEL"] = os.environ["SLUICE_TEST_MODEL"]
     env["SLUICE_WEIGHTS"] = "as-is"  # whatever the person who tests has prepared
+    env["SLUICE_CACHE"] = CACHE
     env.update(more)
     return env
 
