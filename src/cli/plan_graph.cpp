@@ -44,6 +44,8 @@ std::string operation_text(const PhysicalStep& step) {
       return "value";
     case OperatorKind::kWait:
       return wait_text(step.body.binding);
+    case OperatorKind::kTable:
+      return "table";
   }
   return "";
 }

@@ -73,19 +73,24 @@ std::string tokens_line(const RunSummary& summary) {
   return text + "\n";
 }
 
+std::string chain_text(std::size_t hops, const std::function<std::string(std::size_t)>& hop) {
+  std::string text;
+  for (std::size_t i = 0; i < hops; ++i) {
+    if (hops > kMostHops && i == kMostHops / 2) {
+      text += fmt::format(" -> ... {} more", hops - kMostHops);
+      i = hops - kMostHops / 2;
+    }
+    text += (text.empty() ? "" : " -> ") + hop(i);
+  }
+  return text;
+}
+
 std::string critical_path_line(const std::vector<CriticalHop>& hops) {
   if (hops.empty()) return "";
-  std::string text;
-  for (std::size_t i = 0; i < hops.size(); ++i) {
-    // A long chain shows its two ends.
-    if (hops.size() > kMostHops && i == kMostHops / 2) {
-      text += fmt::format(" -> ... {} more", hops.size() - kMostHops);
-      i = hops.size() - kMostHops / 2;
-    }
-    text += fmt::format("{}{} {}", text.empty() ? "" : " -> ", hops[i].task_id,
-                        seconds_text(hops[i].end_ns - hops[i].start_ns));
-  }
-  return "  critical path: " + text + "\n";
+  const std::string chain = chain_text(hops.size(), [&](std::size_t i) {
+    return fmt::format("{} {}", hops[i].task_id, seconds_text(hops[i].end_ns - hops[i].start_ns));
+  });
+  return "  critical path: " + chain + "\n";
 }
 
 std::string doubts_text(const OpenQuestions& questions, const Terminal& terminal) {

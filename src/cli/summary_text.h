@@ -1,6 +1,8 @@
 // Parts of what people read about a run: its steps, tokens and critical path. Pure.
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,8 @@ namespace sluice::cli {
 std::string steps_table(const RunSummary& summary, const Terminal& terminal);
 std::string tokens_line(const RunSummary& summary);  // "" when no model was asked
 std::string critical_path_line(const std::vector<CriticalHop>& hops);
+// "a 1 s -> b 2 s"; a long chain shows its two ends. `hop` gives the text of one of them.
+std::string chain_text(std::size_t hops, const std::function<std::string(std::size_t)>& hop);
 
 // Calls in doubt and waits, each with the commands that settle it. `journal` goes into them as it
 // was given (" --journal FILE" or "").

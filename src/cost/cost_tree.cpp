@@ -113,6 +113,7 @@ class Unfolder {
         plain_call(node, cost_defaults().code_s, std::max<double>(inputs_.code_parallel, 1));
         break;
       case OperatorKind::kValue:
+      case OperatorKind::kTable:
         made.task_s = Estimate::exact(cost_defaults().value_s);
         return;
       case OperatorKind::kWait:

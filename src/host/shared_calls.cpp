@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "base/pass_failpoint.h"
+#include "base/failpoint.h"
 
 namespace sluice {
 
@@ -15,7 +15,7 @@ SharedCalls::Answer SharedCalls::ask(const Hash256& key, Waiter waiter) {
   } else if (call.turn == 0) {
     by_use_.splice(by_use_.end(), by_use_, call.used);
     answer.output = call.output;
-    if (failpoint(PassFailpoint::kShareLastUsed)) answer.output = calls_.at(by_use_.front()).output;
+    if (failpoint(Failpoint::kShareLastUsed)) answer.output = calls_.at(by_use_.front()).output;
   } else {
     call.waiters.push_back(std::move(waiter));
     answer.waits = true;
@@ -58,9 +58,9 @@ void SharedCalls::failed(const Hash256& key, std::uint64_t turn, bool cancelled)
   if (cancelled) return pass_on(key);
   const std::vector<Waiter> waiters = std::move(at->second.waiters);
   calls_.erase(at);
-  if (failpoint(PassFailpoint::kShareForgetsWaiters)) return;
+  if (failpoint(Failpoint::kShareForgetsWaiters)) return;
   const Value nothing = Value();
-  const Told told{.output = failpoint(PassFailpoint::kShareFailures) ? &nothing : nullptr};
+  const Told told{.output = failpoint(Failpoint::kShareFailures) ? &nothing : nullptr};
   for (const Waiter& waiter : waiters) waiter(told);
 }
 

@@ -1,7 +1,6 @@
 #include "host/statistics_store.h"
 
 #include <fmt/format.h>
-#include <sqlite3.h>
 
 #include <algorithm>
 #include <map>
@@ -9,6 +8,7 @@
 #include <utility>
 
 #include "data/json.h"
+#include "host/cache_database.h"
 
 namespace sluice {
 namespace {
@@ -19,17 +19,6 @@ constexpr std::int64_t kMonthNs = 30LL * 24 * 3600 * kNsPerSecond;
 constexpr std::int64_t kMostHalvings = 16;
 constexpr std::size_t kMostRemembered = 20'000;  // of what was asked for, until it is forgotten
 
-struct Close {
-  void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
-  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
-};
-using Database = std::unique_ptr<sqlite3, Close>;
-using Statement = std::unique_ptr<sqlite3_stmt, Close>;
-
-void bind_hash(sqlite3_stmt* statement, int place, const Hash256& hash) {
-  sqlite3_bind_blob64(statement, place, hash.bytes.data(), hash.bytes.size(), SQLITE_TRANSIENT);
-}
-
 std::uint64_t weight_of(const StepStatistics& step) {
   return std::max(step.tasks + step.cached, step.conditions);
 }
@@ -37,83 +26,51 @@ std::uint64_t weight_of(const StepStatistics& step) {
 }  // namespace
 
 struct SqliteStatisticsStore::Impl {
-  std::filesystem::path file;
+  CacheDatabase database;
   const Clock& clock;
-  Database database;
-  Statement select;
-  Statement write;
-  std::string problem;
-  bool given_up = false;
+  CacheStatement select;
+  CacheStatement write;
   std::map<Hash256, std::optional<StepStatistics>> remembered;
 
-  Impl(std::filesystem::path given, const Clock& time) : file(std::move(given)), clock(time) {}
-
-  bool give_up(std::string_view why = "") {
-    problem = fmt::format("what runs tell of their steps is not kept: {}: {}", file.string(),
-                          !why.empty() ? why
-                          : database   ? std::string_view(sqlite3_errmsg(database.get()))
-                                       : std::string_view("out of memory"));
-    select.reset();
-    write.reset();
-    database.reset();
-    given_up = true;
-    return false;
-  }
-
-  bool run(const std::string& sql) {
-    return sqlite3_exec(database.get(), sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK;
-  }
-
-  Statement prepare(std::string_view sql) {
-    sqlite3_stmt* raw = nullptr;
-    sqlite3_prepare_v2(database.get(), sql.data(), static_cast<int>(sql.size()), &raw, nullptr);
-    return Statement(raw);
-  }
+  Impl(std::filesystem::path file, const Clock& time)
+      : database(std::move(file), "what runs tell of their steps is not kept"), clock(time) {}
 
   // `make`: also where there is no file yet.
   bool open(bool make) {
-    if (database != nullptr) return true;
-    if (given_up) return false;
-    std::error_code ignored;
-    if (!make && !std::filesystem::exists(file, ignored)) return false;
-    std::filesystem::create_directories(file.parent_path(), ignored);
-    sqlite3* raw = nullptr;
-    const int status =
-        sqlite3_open_v2(file.c_str(), &raw,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
-    database.reset(raw);
-    if (status != SQLITE_OK) return give_up();
-    sqlite3_busy_timeout(raw, kBusyTimeoutMs);
-    // Busy: another process is just changing the mode, or has; either one works.
-    if (!run("pragma journal_mode=wal") && sqlite3_errcode(raw) != SQLITE_BUSY) return give_up();
-    if (!run("pragma synchronous=off")) return give_up();
-    return make_schema() && prepare_all();
+    if (database.is_open() || database.given_up()) return database.is_open();
+    if (!make && !database.exists()) return false;
+    return database.open(kBusyTimeoutMs) && make_schema() && prepare_all();
   }
 
   bool make_schema() {
     const std::optional<int> version = read_version();
-    if (!version) return give_up();
-    if (*version > kSchema) return give_up("a newer version of Sluice wrote it");
+    if (!version) return database.give_up();
+    if (*version > kSchema) return database.give_up("a newer version of Sluice wrote it");
     if (*version == kSchema) return true;
     // Another process may do the same at the same time: whoever is second finds it done.
-    const bool made = run("begin immediate") &&
-                      run("create table if not exists step(hash blob primary key, updated_ns "
-                          "integer not null, statistics text not null) without rowid") &&
-                      run("create index if not exists step_updated on step(updated_ns)") &&
-                      run(fmt::format("pragma user_version={}", kSchema)) && run("commit");
-    return made || give_up();
+    const bool made =
+        database.run("begin immediate") &&
+        database.run(
+            "create table if not exists step(hash blob primary key, updated_ns integer "
+            "not null, statistics text not null) without rowid") &&
+        database.run("create index if not exists step_updated on step(updated_ns)") &&
+        database.run(fmt::format("pragma user_version={}", kSchema)) && database.run("commit");
+    return made || database.give_up();
   }
 
   std::optional<int> read_version() {
-    Statement version = prepare("pragma user_version");
+    CacheStatement version = database.prepare("pragma user_version");
     if (!version || sqlite3_step(version.get()) != SQLITE_ROW) return std::nullopt;
     return sqlite3_column_int(version.get(), 0);
   }
 
   bool prepare_all() {
-    select = prepare("select statistics, updated_ns from step where hash = ?");
-    write = prepare("insert or replace into step values (?, ?, ?)");
-    return (select && write) || give_up();
+    select = database.prepare("select statistics, updated_ns from step where hash = ?");
+    write = database.prepare("insert or replace into step values (?, ?, ?)");
+    if (select && write) return true;
+    select.reset();
+    write.reset();
+    return database.give_up();
   }
 
   // As it weighs now; nullopt: not there, or not to be read.
@@ -152,7 +109,7 @@ struct SqliteStatisticsStore::Impl {
 
   // What was not seen for longest goes.
   bool forget() {
-    return run(
+    return database.run(
         fmt::format("delete from step where updated_ns < (select updated_ns from step order "
                     "by updated_ns desc limit 1 offset {})",
                     kMostSteps - 1));
@@ -162,7 +119,7 @@ struct SqliteStatisticsStore::Impl {
 SqliteStatisticsStore::SqliteStatisticsStore(std::filesystem::path file, const Clock& clock)
     : impl_(std::make_unique<Impl>(std::move(file), clock)) {}
 SqliteStatisticsStore::~SqliteStatisticsStore() = default;
-std::string SqliteStatisticsStore::problem() const { return impl_->problem; }
+std::string SqliteStatisticsStore::problem() const { return impl_->database.problem; }
 
 std::optional<StepStatistics> SqliteStatisticsStore::find(const Hash256& step) const {
   const auto known = impl_->remembered.find(step);
@@ -177,17 +134,17 @@ void SqliteStatisticsStore::add(const StatisticsTable& table) {
   impl_->remembered.clear();
   if (table.empty() || !impl_->open(true)) return;
   // Nothing is half added: all of a run's steps, or none.
-  bool good = impl_->run("begin immediate");
+  bool good = impl_->database.run("begin immediate");
   for (auto step = table.begin(); good && step != table.end(); ++step) {
     StepStatistics all = impl_->read(step->first).value_or(StepStatistics{});
     while (weight_of(all) > kManyTasks) all.age();
     all.merge(step->second);
     good = impl_->put(step->first, all);
   }
-  if (good && impl_->forget() && impl_->run("commit")) return;
-  impl_->problem = fmt::format("what this run told of its steps is lost: {}: {}",
-                               impl_->file.string(), sqlite3_errmsg(impl_->database.get()));
-  impl_->run("rollback");
+  if (good && impl_->forget() && impl_->database.run("commit")) return;
+  impl_->database.problem = fmt::format("what this run told of its steps is lost: {}: {}",
+                                        impl_->database.file().string(), impl_->database.error());
+  impl_->database.run("rollback");
 }
 
 }  // namespace sluice

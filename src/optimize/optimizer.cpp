@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "base/pass_failpoint.h"
+#include "base/failpoint.h"
 #include "fmt/format.h"
 #include "optimize/pass.h"
 #include "plan/diagnostic.h"
@@ -26,7 +26,8 @@ struct PlanNode {
   std::unique_ptr<ToolCatalog> own_tools;  // of a sub-plan
   std::string path;                        // "ask/" of the plan that step ask calls
   bool outermost = false;
-  bool called = true;  // by a step that is still there
+  bool called = true;                          // by a step that is still there
+  std::set<std::string, std::less<>> allowed;  // by this plan and those around it
   PlanEstimate estimate;
   // id: the steps that were merged into that one.
   std::map<std::string, std::vector<std::string>, std::less<>> stands_for;
@@ -43,9 +44,12 @@ void index_physical(const PhysicalPlan& plan, PhysicalIndex& into) {
   }
 }
 
-std::unique_ptr<PlanNode> node_of(const PlanPtr& plan, const ToolCatalog& tools, std::string path) {
+std::unique_ptr<PlanNode> node_of(const PlanPtr& plan, const ToolCatalog& tools, std::string path,
+                                  std::set<std::string, std::less<>> allowed = {}) {
   auto node = std::make_unique<PlanNode>();
   node->written = node->now = plan;
+  for (const auto& name : plan->allow) allowed.insert(name.value);
+  node->allowed = std::move(allowed);
   node->tools = &tools;
   node->outermost = path.empty();
   std::map<std::string_view, std::string_view> callers;  // of each plan, the first one
@@ -59,7 +63,8 @@ std::unique_ptr<PlanNode> node_of(const PlanPtr& plan, const ToolCatalog& tools,
     auto caller = callers.find(id);
     if (!sub_plan || caller == callers.end()) continue;
     auto inner = catalog_within(*sub_plan, tools);
-    auto made = node_of(sub_plan, *inner, fmt::format("{}{}/", path, caller->second));
+    auto made =
+        node_of(sub_plan, *inner, fmt::format("{}{}/", path, caller->second), node->allowed);
     made->own_tools = std::move(inner);
     node->inside.emplace_back(i, std::move(made));
   }
@@ -130,7 +135,10 @@ class Optimization {
   }
 
  private:
-  bool runs(const Pass& pass) const { return !input_.settings.without.contains(pass.info.name); }
+  bool runs(const Pass& pass, const PlanNode& node) const {
+    if (input_.settings.without.contains(pass.info.name)) return false;
+    return pass.info.kind == PassClass::kExact || node.allowed.contains(pass.info.name);
+  }
 
   void estimate() {
     PhysicalIndex physical;
@@ -171,25 +179,38 @@ class Optimization {
   }
 
   Result<void> run_passes(std::vector<Stage>& stages) {
+    Result<void> done;
     for (const Pass& pass : all_passes()) {
-      if (!pass.rewrite || !runs(pass)) continue;
+      if (!pass.rewrite) continue;
       if (auto why = taken_back_.find(pass.info.name); why != taken_back_.end()) {
         PassNotes(pass.info.name, "", made_.notes)
             .refused("", "left as written: the plan would not verify (" + why->second + ")");
         continue;
       }
+      if (pass.wants_estimate && stale_ && !refresh(*stages.back().pass, done)) return done;
       Stage stage{&pass, {}};
       keep(*root_, stage.before);
       if (!rewrite_node(pass, *root_, made_.notes)) continue;
       stages.push_back(std::move(stage));
-      auto lowered = lower_plan(root_->now, input_.tools);
-      // A plan that cannot be lowered does not verify either: the passes end here.
-      if (!lowered && misfit(*root_->now)) return {};
-      if (!lowered) return broken(pass, lowered.error().to_string());
+      stale_ = true;
+    }
+    if (stale_) refresh(*stages.back().pass, done);
+    return done;
+  }
+
+  // Lowers what the passes have made so far and estimates it. False where that cannot be done:
+  // the passes end then, with `done` as their result. A plan that does not verify is none that
+  // lowering has to blame a pass for.
+  bool refresh(const Pass& last, Result<void>& done) {
+    stale_ = false;
+    auto lowered = lower_plan(root_->now, input_.tools);
+    if (lowered) {
       lowered_ = *std::move(lowered);
       estimate();
+      return true;
     }
-    return {};
+    if (!misfit(*root_->now)) done = broken(last, lowered.error().to_string());
+    return false;
   }
 
   static std::unexpected<Error> broken(const Pass& pass, std::string_view why) {
@@ -245,12 +266,13 @@ class Optimization {
   }
 
   static bool knows_params(const PlanNode& node) {
-    return node.outermost || failpoint(PassFailpoint::kSubPlanGetsOuterParams);
+    return node.outermost || failpoint(Failpoint::kSubPlanGetsOuterParams);
   }
 
   // Plans inside first. True when something changed.
   bool rewrite_node(const Pass& pass, PlanNode& node, std::vector<PassNote>& notes) {
     if (!node.called) return false;
+    const PlanPtr before = node.now;
     PlanPtr now = node.now;
     std::shared_ptr<Plan> with_inner;
     for (auto& [at, inner] : node.inside) {
@@ -262,7 +284,13 @@ class Optimization {
       if (!with_inner->written) with_inner->written = node.written;
       now = with_inner;
     }
-    PlanDraft draft(*now, *node.tools);
+    node.now = std::move(now);
+    if (runs(pass, node)) rewrite_one(pass, node, notes);
+    return node.now != before;
+  }
+
+  void rewrite_one(const Pass& pass, PlanNode& node, std::vector<PassNote>& notes) {
+    PlanDraft draft(*node.now, *node.tools);
     LogicalPassContext context{.draft = draft,
                                .tools = *node.tools,
                                .params = knows_params(node) ? input_.params : nullptr,
@@ -270,13 +298,9 @@ class Optimization {
                                .notes = PassNotes(pass.info.name, node.path, notes),
                                .sub_plan = !node.outermost};
     pass.rewrite(context);
-    if (draft.changed()) {
-      remember_merged(draft, node);
-      now = draft.take(node.written);
-    }
-    bool changed = now != node.now;
-    node.now = std::move(now);
-    return changed;
+    if (!draft.changed()) return;
+    remember_merged(draft, node);
+    node.now = draft.take(node.written);
   }
 
   static void remember_merged(const PlanDraft& draft, PlanNode& node) {
@@ -308,9 +332,10 @@ class Optimization {
       identify(*plan, *written.at(plan->logical.get()), *nodes.at(plan->logical.get()));
     }
     for (const Pass& pass : all_passes()) {
-      if (!pass.advise || !runs(pass)) continue;
+      if (!pass.advise) continue;
       for (PhysicalPlan* plan : copy.order()) {
         PlanNode& node = *nodes.at(plan->logical.get());
+        if (!runs(pass, node)) continue;
         PhysicalPassContext context{.plan = *plan,
                                     .tools = *node.tools,
                                     .estimate = node.estimate,
@@ -345,6 +370,7 @@ class Optimization {
   std::unique_ptr<PlanNode> root_;
   PhysicalPlanPtr written_;   // the user's plan, lowered
   PhysicalPlanPtr lowered_;   // as the passes have left it so far
+  bool stale_ = false;        // passes have changed the plan since it was lowered
   bool fewer_calls_ = false;  // by advice: what the estimates of the passes do not know
   std::map<std::string_view, std::string> taken_back_;  // passes, and why
   OptimizedPlan made_;

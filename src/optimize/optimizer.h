@@ -5,9 +5,12 @@
 //
 // The law of an exact pass: the same results and the same `once` effects as the plan as written;
 // it may avoid a failure, never cause one; it never makes more calls. A task keeps its TaskId, a
-// step its hash.
+// step its hash. A hedging pass keeps this law but for the number of calls; an approximate one may
+// change results. Those of both kinds run only where the plan, or one around it, says
+// `allow: [NAME]`.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <set>
 #include <span>
@@ -60,10 +63,15 @@ struct OptimizedPlan {
 Result<OptimizedPlan> optimize_plan(const OptimizerInput& input);
 
 // The passes that exist, in their order, for --help, checks of `--without` and docs.
+enum class PassClass : std::uint8_t {
+  kExact,
+  kHedging,      // exact, but for more calls
+  kApproximate,  // results may differ; how much is measured on a sample
+};
 struct PassInfo {
   std::string_view name;  // "merge_equal_steps"
   std::string_view what;  // one line
-  bool exact = true;      // false: only where the plan allows it
+  PassClass kind = PassClass::kExact;
 };
 std::span<const PassInfo> optimizer_passes();
 

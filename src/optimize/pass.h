@@ -51,6 +51,9 @@ struct Pass {
   // Its changes are taken back, with a note, when the plan does not verify with them: it puts
   // values into a plan of which nobody knew whether they fit.
   bool take_back = false;
+  // It asks `estimate` what steps cost, which is made anew for it when earlier passes changed the
+  // plan. Without it the estimate is of the plan as written.
+  bool wants_estimate = false;
 };
 std::span<const Pass> all_passes();
 

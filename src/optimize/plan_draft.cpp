@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <functional>
-#include <queue>
 #include <set>
 
 #include "base/ensure.h"
-#include "base/pass_failpoint.h"
+#include "base/failpoint.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+#include "plan/step_order.h"
 
 namespace sluice {
 namespace {
@@ -88,38 +88,17 @@ bool PlanDraft::reads_slot(const Reader& reader) const {
 }
 
 std::vector<std::uint32_t> PlanDraft::order() const {
-  std::size_t count = steps().size();
-  std::vector<std::vector<std::uint32_t>> behind(count);
-  std::vector<std::size_t> missing(count, 0);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    std::set<std::uint32_t> needs;
-    for (const Reference& read : reads_[i]) needs.insert(index_of(read.step));
+  std::vector<std::vector<std::uint32_t>> needs(steps().size());
+  for (std::uint32_t i = 0; i < needs.size(); ++i) {
+    for (const Reference& read : reads_[i]) needs[i].push_back(index_of(read.step));
     const auto& on_error = steps()[i].on_error;
     if (on_error && on_error->kind == OnErrorRule::Kind::kStep) {
-      needs.insert(index_of(on_error->step));
+      needs[i].push_back(index_of(on_error->step));
     }
-    needs.erase(kNoIndex);
-    missing[i] = needs.size();
-    for (std::uint32_t need : needs) behind[need].push_back(i);
+    std::erase(needs[i], kNoIndex);
   }
-  std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> ready;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    if (missing[i] == 0) ready.push(i);
-  }
-  std::vector<std::uint32_t> sorted;
-  sorted.reserve(count);
-  while (!ready.empty()) {
-    std::uint32_t next = ready.top();
-    ready.pop();
-    sorted.push_back(next);
-    for (std::uint32_t reader : behind[next]) {
-      if (--missing[reader] == 0) ready.push(reader);
-    }
-  }
-  // Steps in a circle: only a pass can have made one, which verification tells later.
-  for (std::uint32_t i = 0; sorted.size() < count && i < count; ++i) {
-    if (missing[i] != 0) sorted.push_back(i);
-  }
+  std::vector<std::uint32_t> sorted = order_by_needs(needs);
+  SLUICE_ENSURE(sorted.size() == needs.size(), "a plan with a circle was not verified");
   return sorted;
 }
 
@@ -260,7 +239,7 @@ Result<void> PlanDraft::redirect(
     }
     names.emplace(steps()[from].id, steps()[to].id);
     for (const Reader& reader : readers(from)) {
-      if (reader.step == kNoIndex) result = !failpoint(PassFailpoint::kRedirectForgetsResult);
+      if (reader.step == kNoIndex) result = !failpoint(Failpoint::kRedirectForgetsResult);
       if (reader.step != kNoIndex) touched.insert(reader.step);
     }
   }
@@ -272,7 +251,7 @@ Result<void> PlanDraft::redirect(
     if (input.root != "steps" || input.path.size() < 2) return std::nullopt;
     auto found = names.find(input.path[0]);
     if (found == names.end()) return std::nullopt;
-    const bool slot = input.slot && !failpoint(PassFailpoint::kRedirectForgetsSlot);
+    const bool slot = input.slot && !failpoint(Failpoint::kRedirectForgetsSlot);
     return fmt::format("steps.{}.{}{}", found->second, input.path[1], slot ? "[index]" : "");
   };
   std::vector<std::pair<std::uint32_t, Step>> made;
@@ -284,13 +263,13 @@ Result<void> PlanDraft::redirect(
     if (!joined) return joined;
     std::vector<Located<std::string>> after;
     for (Located<std::string>& each : changed.after) {
-      if (!failpoint(PassFailpoint::kRedirectForgetsAfter)) each.value = name_of(each.value);
+      if (!failpoint(Failpoint::kRedirectForgetsAfter)) each.value = name_of(each.value);
       bool known =
           std::ranges::find(after, each.value, &Located<std::string>::value) != after.end();
       if (!known) after.push_back(std::move(each));
     }
     changed.after = std::move(after);
-    if (failpoint(PassFailpoint::kRedirectLosesJoins)) changed.joins.clear();
+    if (failpoint(Failpoint::kRedirectLosesJoins)) changed.joins.clear();
     made.emplace_back(step, std::move(changed));
   }
   std::optional<Binding> new_result;

@@ -15,8 +15,8 @@ auto* find_id(const List& list, std::string_view id) {
 }  // namespace
 
 std::string_view operator_name(OperatorKind kind) {
-  static constexpr std::array<std::string_view, 6> kNames = {"llm",  "tool",  "code",
-                                                             "plan", "value", "wait"};
+  static constexpr std::array<std::string_view, 7> kNames = {"llm",   "tool", "code", "plan",
+                                                             "value", "wait", "table"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

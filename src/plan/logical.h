@@ -18,7 +18,7 @@
 
 namespace sluice {
 
-enum class OperatorKind : std::uint8_t { kLlm, kTool, kCode, kPlan, kValue, kWait };
+enum class OperatorKind : std::uint8_t { kLlm, kTool, kCode, kPlan, kValue, kWait, kTable };
 std::string_view operator_name(OperatorKind kind);  // "llm"
 
 template <class T>
@@ -87,6 +87,8 @@ struct Limits {
   SourcePos pos;
 };
 
+struct TableQuery;  // plan/table_query.h
+
 struct Step {
   std::string id;
   SourcePos pos;  // of the id
@@ -99,7 +101,9 @@ struct Step {
   Binding with;                          // kMap; llm: messages, prompt, tools, turns, sampling...
   Binding value;                         // op kValue
   Binding wait;                          // op kWait: kMap of for, until, signal, value, of, ask
-  SchemaPtr output;                      // of one task; null: not stated
+  // op kTable: what is asked of the rows; what it reads of the plan stands in `with`.
+  std::shared_ptr<const TableQuery> table;
+  SchemaPtr output;  // of one task; null: not stated
   SourcePos output_pos;
   std::optional<Binding> for_each;
   std::optional<std::uint32_t> concurrency;
@@ -155,6 +159,8 @@ struct Plan {
   Binding result;     // constant null when not written
   bool undo = false;  // finished tasks are undone when the run fails or is cancelled
   SourcePos undo_pos;
+  // Optimizer passes that run only where they are allowed: approximate ones and hedging.
+  std::vector<Located<std::string>> allow;
   SourcePos pos;
   bool broken = false;  // its text had errors: what is missing may have been meant to be there
   Value source;         // the plan as JSON, as written (for printing, hashing and the journal)

@@ -2,15 +2,15 @@
 
 #include <algorithm>
 #include <limits>
-#include <queue>
 #include <set>
 
-#include "base/pass_failpoint.h"
+#include "base/failpoint.h"
 #include "data/json.h"
 #include "fmt/format.h"
 #include "plan/binding_text.h"
 #include "plan/references.h"
 #include "plan/step_lowering.h"
+#include "plan/step_order.h"
 
 namespace sluice {
 namespace {
@@ -21,44 +21,24 @@ using SubPlans = std::map<const Plan*, PhysicalPlanPtr>;
 // among those that could come next, the one written first.
 Result<std::vector<std::uint32_t>> order_of(
     const Plan& plan, const std::map<std::string, std::uint32_t, std::less<>>& written) {
-  std::size_t count = plan.steps.size();
-  std::vector<std::vector<std::uint32_t>> readers(count);
-  std::vector<std::size_t> missing(count, 0);
-  for (std::uint32_t i = 0; i < count; ++i) {
+  std::vector<std::vector<std::uint32_t>> needs(plan.steps.size());
+  for (std::uint32_t i = 0; i < plan.steps.size(); ++i) {
     const Step& step = plan.steps[i];
-    std::set<std::uint32_t> needs;
+    auto need = [&](const std::string& id, SourcePos pos) -> Result<void> {
+      auto found = written.find(id);
+      if (found == written.end()) return fail(ErrorCode::kStepUnknown, "no step " + id, pos);
+      needs[i].push_back(found->second);
+      return {};
+    };
     for (const Reference& read : references_of(step)) {
-      auto found = written.find(read.step);
-      if (found == written.end()) {
-        return fail(ErrorCode::kStepUnknown, fmt::format("no step {}", read.step), read.pos);
-      }
-      needs.insert(found->second);
+      if (auto known = need(read.step, read.pos); !known) return std::unexpected(known.error());
     }
-    if (step.on_error && step.on_error->kind == OnErrorRule::Kind::kStep) {
-      auto found = written.find(step.on_error->step);
-      if (found == written.end()) {
-        return fail(ErrorCode::kStepUnknown, fmt::format("no step {}", step.on_error->step),
-                    step.on_error->pos);
-      }
-      needs.insert(found->second);
-    }
-    missing[i] = needs.size();
-    for (std::uint32_t need : needs) readers[need].push_back(i);
+    if (!step.on_error || step.on_error->kind != OnErrorRule::Kind::kStep) continue;
+    auto known = need(step.on_error->step, step.on_error->pos);
+    if (!known) return std::unexpected(known.error());
   }
-  std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> ready;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    if (missing[i] == 0) ready.push(i);
-  }
-  std::vector<std::uint32_t> order;
-  while (!ready.empty()) {
-    std::uint32_t next = ready.top();
-    ready.pop();
-    order.push_back(next);
-    for (std::uint32_t reader : readers[next]) {
-      if (--missing[reader] == 0) ready.push(reader);
-    }
-  }
-  if (order.size() != count) {
+  std::vector<std::uint32_t> order = order_by_needs(needs);
+  if (order.size() != needs.size()) {
     return fail(ErrorCode::kStepCycle, "steps wait for each other", plan.pos);
   }
   return order;
@@ -90,6 +70,7 @@ Hash256 hash_of(const PhysicalStep& step, const Plan& plan) {
       break;
     case OperatorKind::kValue:
     case OperatorKind::kWait:
+    case OperatorKind::kTable:
       break;
   }
   hasher.field(content_hash(binding_text(body_of(logical))));
@@ -236,7 +217,7 @@ Result<PhysicalPlanPtr> lower_plan(const PlanPtr& plan, const ToolCatalog& tools
 }
 
 Hash256 result_key(const PhysicalStep& step, const Value& bound_inputs) {
-  if (failpoint(PassFailpoint::kShareIgnoresInputs)) return step.step_hash;
+  if (failpoint(Failpoint::kShareIgnoresInputs)) return step.step_hash;
   return Hasher().field(step.step_hash).field(content_hash(bound_inputs)).finish();
 }
 

@@ -85,7 +85,13 @@ struct StepAdvice {
   bool prefix_returns = false;        // llm: what it computes is read again by a later step
   std::optional<double> remaining_s;  // expected seconds from the start of a task to the end
   std::optional<std::uint32_t> expected_tokens;  // llm: of output
-  std::string order;  // llm: the engine's order policy wished for; "" its own
+  std::string order;                    // llm: the engine's order policy wished for; "" its own
+  std::uint32_t bulk = 0;               // tool: so many tasks' calls go out as one; 0: one by one
+  bool reuse_results = false;           // results of equal calls of earlier runs stand for its own
+  std::uint32_t most_at_once = 0;       // calls at once, beyond which none is gained; 0: no advice
+  std::optional<double> hedge_after_s;  // a second attempt starts beside one that takes so long
+  std::string first_model;   // llm: asked first (approximate); "" the step's own model only
+  double least_logprob = 0;  // of the first model's answer, as a mean per token, to be taken
   friend bool operator==(const StepAdvice&, const StepAdvice&) = default;
 };
 

@@ -198,6 +198,12 @@ StepAdvice read_advice(FieldReader& from) {
   if (fields.has("remaining_s")) advice.remaining_s = fields.real("remaining_s", 0);
   if (fields.has("expected_tokens")) advice.expected_tokens = fields.count("expected_tokens", 0);
   advice.order = fields.text("order");
+  advice.bulk = fields.count("bulk", 0);
+  advice.reuse_results = fields.flag("reuse_results");
+  advice.most_at_once = fields.count("most_at_once", 0);
+  if (fields.has("hedge_after_s")) advice.hedge_after_s = fields.real("hedge_after_s", 0);
+  advice.first_model = fields.text("first_model");
+  advice.least_logprob = fields.real("least_logprob", 0);
   fields.done();
   return advice;
 }

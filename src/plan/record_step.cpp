@@ -128,6 +128,12 @@ Value record_advice(const StepAdvice& advice) {
     record.value("expected_tokens", Value::integer(*advice.expected_tokens));
   }
   record.text("order", advice.order);
+  record.number("bulk", advice.bulk, 0);
+  record.flag("reuse_results", advice.reuse_results);
+  record.number("most_at_once", advice.most_at_once, 0);
+  if (advice.hedge_after_s) record.value("hedge_after_s", Value::number(*advice.hedge_after_s));
+  record.text("first_model", advice.first_model);
+  record.real("least_logprob", advice.least_logprob, 0);
   return record.take();
 }
 

@@ -4,6 +4,7 @@
 
 #include "fmt/format.h"
 #include "plan/names.h"
+#include "plan/scope.h"
 
 namespace sluice {
 namespace {
@@ -14,20 +15,6 @@ constexpr int kMaxDepth = 200;  // a plan's text is nested less
 bool holds_expression(std::string_view text) {
   return text.find("{{") != text.npos || text.find("{%") != text.npos ||
          text.find("{#") != text.npos;
-}
-
-// Every name is taken as it was when the plan was checked: this says only how far each one reaches.
-NameResolver recorded_names(bool slots) {
-  return [slots](std::string_view root, std::span<const std::string> path, bool) {
-    NameClaim claim;
-    if (root == "steps") {
-      claim.path_length = std::min<std::size_t>(path.size(), 2);
-      claim.sliceable = slots && path.size() > 1 && path[1] == "output";
-    } else if (root == "params" || root == "run") {
-      claim.path_length = std::min<std::size_t>(path.size(), 1);
-    }
-    return claim;
-  };
 }
 
 bool reads_slots(const Expr& expr) {
@@ -80,7 +67,7 @@ void read_leaf(FieldReader& record, Binding& into) {
     into.expr = Expr::constant(Value::string(into.text));
     return;
   }
-  auto compiled = Expr::compile(source.empty() ? into.text : source, recorded_names(slots));
+  auto compiled = Expr::compile(source.empty() ? into.text : source, checked_names(slots));
   if (!compiled) {
     record.wrong("value", compiled.error().front().message);
     return;

@@ -31,7 +31,8 @@ Budget read_budget(FieldReader& from, std::string_view key);
 
 namespace recorded {
 
-inline constexpr NameTable<6> kOperators = {"llm", "tool", "code", "plan", "value", "wait"};
+inline constexpr NameTable<7> kOperators = {"llm",   "tool", "code", "plan",
+                                            "value", "wait", "table"};
 inline constexpr NameTable<4> kEdgeModes = {"whole", "slot", "status", "order"};
 inline constexpr NameTable<3> kEdgeUses = {"items", "when", "body"};
 inline constexpr NameTable<10> kSources = {"param",    "run_id", "item",  "index", "round",

@@ -54,6 +54,7 @@ Effect worst_effect(const Step& step, const Plan& plan, const ToolCatalog& tools
       return tool_effect(step.target, step.function, tools);
     case OperatorKind::kCode:
     case OperatorKind::kValue:
+    case OperatorKind::kTable:
       return Effect::kPure;
     case OperatorKind::kWait:
       return Effect::kRead;  // of the clock, and of what people say

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/pass_failpoint.h"
+#include "base/failpoint.h"
 #include "data/json.h"
 #include "fmt/format.h"
 
@@ -11,20 +11,8 @@ namespace {
 
 constexpr int kMaxLiteralDepth = 16;  // expressions nest less than plans do
 
-// Every name is taken as it was when the plan was checked: this says only how far each one reaches.
-NameClaim known_name(std::string_view root, std::span<const std::string> path, bool) {
-  NameClaim claim;
-  if (root == "steps") {
-    claim.path_length = std::min<std::size_t>(path.size(), 2);
-    claim.sliceable = path.size() > 1 && path[1] == "output";
-  } else if (root == "params" || root == "run") {
-    claim.path_length = std::min<std::size_t>(path.size(), 1);
-  }
-  return claim;
-}
-
 Result<Expr> compile(const std::string& text, SourcePos pos) {
-  auto compiled = Expr::compile(text, known_name);
+  auto compiled = Expr::compile(text, checked_names(true));
   if (compiled) return *std::move(compiled);
   const ExprError& error = compiled.error().front();
   return fail(error.code, error.message, pos);
@@ -127,7 +115,7 @@ bool same_leaf(const Binding& left, const Binding& right) {
 }  // namespace
 
 std::optional<std::string> literal_text(const Value& value, std::size_t most_bytes) {
-  if (!value.labels().none() && !failpoint(PassFailpoint::kLiteralOfLabelled)) return std::nullopt;
+  if (!value.labels().none() && !failpoint(Failpoint::kLiteralOfLabelled)) return std::nullopt;
   std::string text;
   if (!append_literal(value, most_bytes, 0, text) || text.size() > most_bytes) return std::nullopt;
   return text;

@@ -125,6 +125,19 @@ class Scope {
 
 }  // namespace
 
+NameResolver checked_names(bool slots) {
+  return [slots](std::string_view root, std::span<const std::string> path, bool) {
+    NameClaim claim;
+    if (root == "steps") {
+      claim.path_length = std::min<std::size_t>(path.size(), 2);
+      claim.sliceable = slots && path.size() > 1 && path[1] == "output";
+    } else if (root == "params" || root == "run") {
+      claim.path_length = std::min<std::size_t>(path.size(), 1);
+    }
+    return claim;
+  };
+}
+
 NameResolver make_resolver(const ScopeNames& names, Place place, ScopeFlags flags) {
   auto scope = std::make_shared<const Scope>(names, place, flags);
   return [scope](std::string_view root, std::span<const std::string> path, bool slot) {

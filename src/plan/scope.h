@@ -26,4 +26,8 @@ struct ScopeFlags {
 };
 NameResolver make_resolver(const ScopeNames& names, Place place, ScopeFlags flags);
 
+// For text of a plan that was checked before: every name is taken as it was then, and this says
+// only how far each one reaches. `slots`: `steps.S.output[index]` reads one slot.
+NameResolver checked_names(bool slots);
+
 }  // namespace sluice

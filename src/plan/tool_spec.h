@@ -32,7 +32,8 @@ struct FunctionSpec {
   std::int64_t timeout_ms = 60'000;
   std::uint32_t concurrency = 8;
   std::uint64_t max_bytes = 16ull << 20;
-  bool streams = false;  // emits items as they come (process lines, a generator)
+  bool streams = false;    // emits items as they come (process lines, a generator)
+  std::uint32_t bulk = 0;  // calls that one may carry (effects pure and read only); 0: one
   bool has_probe = false;
   Value probe;  // settings of `probe`, `undo` as written; null: none
   Value undo;

@@ -140,6 +140,7 @@ Type PlanFacts::call_type(const Step& step) const {
       return value ? type_of(*value, body_place(index_of(step.id)), &step) : null_type();
     }
     case OperatorKind::kCode:
+    case OperatorKind::kTable:
     case OperatorKind::kPlan:
       break;
   }

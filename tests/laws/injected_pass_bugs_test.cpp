@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "base/pass_failpoint.h"
+#include "base/failpoint.h"
 #include "tests/laws/law.h"
 
 namespace sluice::laws {
@@ -25,7 +25,7 @@ namespace {
 constexpr std::uint64_t kMostSeeds = 3000;
 
 struct KnownBug {
-  PassFailpoint mistake;
+  Failpoint mistake;
   std::uint64_t seed;
   std::string_view choice;  // with which passes
   std::string_view law;
@@ -34,15 +34,15 @@ struct KnownBug {
 const std::vector<KnownBug>& known_bugs() {
   static const std::vector<KnownBug> all = {
 #define SLUICE_INJECTED_PASS_BUG(enumerator, seed, choice, law) \
-  {PassFailpoint::enumerator, seed, choice, law},
+  {Failpoint::enumerator, seed, choice, law},
 #include "tests/laws/injected_pass_bugs.def"
 #undef SLUICE_INJECTED_PASS_BUG
   };
   return all;
 }
 
-const PassFailpointInfo& info_of(PassFailpoint mistake) {
-  return pass_failpoints()[static_cast<std::size_t>(mistake)];
+const FailpointInfo& info_of(Failpoint mistake) {
+  return *std::ranges::find(pass_failpoints(), mistake, &FailpointInfo::point);
 }
 
 std::filesystem::path source_file(std::string_view path) {
@@ -70,7 +70,7 @@ std::string page(const std::vector<KnownBug>& known) {
       "| mistake | what is wrong | plan | passes | broken law |\n|-|-|-|-|-|\n",
       kMostSeeds);
   for (const KnownBug& bug : known) {
-    const PassFailpointInfo& info = info_of(bug.mistake);
+    const FailpointInfo& info = info_of(bug.mistake);
     text += fmt::format("| {} | {} | {} | {} | {} |\n", info.name, info.mistake, bug.seed,
                         bug.choice, bug.law);
   }
@@ -91,9 +91,9 @@ std::string table(const std::vector<KnownBug>& known) {
 }
 
 // With a view into its report, which lives as long as the program.
-std::optional<KnownBug> find_bug(PassFailpoint mistake) {
+std::optional<KnownBug> find_bug(Failpoint mistake) {
   static std::vector<std::unique_ptr<LawReport>> reports;
-  PassFailpointScope on(mistake);
+  FailpointScope on(mistake);
   for (std::uint64_t seed = 1; seed <= kMostSeeds; ++seed) {
     auto plan = random_case(seed);
     if (!plan) continue;
@@ -114,7 +114,7 @@ TEST_P(InjectedPassBug, IsFoundByItsSeed) {
   ASSERT_TRUE(plan) << "the plan of seed " << known.seed << " does not verify any more";
   const std::vector<std::string> choices = {std::string(known.choice)};
   EXPECT_FALSE(check_law(*plan, choices).broken) << "also without the mistake";
-  PassFailpointScope on(known.mistake);
+  FailpointScope on(known.mistake);
   const LawReport report = check_law(*plan, choices);
   ASSERT_TRUE(report.broken) << info_of(known.mistake).name << " goes unnoticed with seed "
                              << known.seed << "; SLUICE_FIND_PASS_BUGS=1 looks for another one";
@@ -128,7 +128,7 @@ INSTANTIATE_TEST_SUITE_P(All, InjectedPassBug, testing::ValuesIn(known_bugs()),
 
 TEST(InjectedPassBugs, AreAllKnownAndAtLeastThirty) {
   EXPECT_GE(known_bugs().size(), 30U);
-  for (const PassFailpointInfo& info : pass_failpoints()) {
+  for (const FailpointInfo& info : pass_failpoints()) {
     EXPECT_NE(std::ranges::find(known_bugs(), info.point, &KnownBug::mistake), known_bugs().end())
         << info.name << " is found by no known seed; SLUICE_FIND_PASS_BUGS=1 looks for one";
   }
@@ -144,7 +144,7 @@ TEST(InjectedPassBugs, FindThem) {
     GTEST_SKIP() << "SLUICE_FIND_PASS_BUGS looks for the seeds";
   }
   std::vector<KnownBug> known;
-  for (const PassFailpointInfo& info : pass_failpoints()) {
+  for (const FailpointInfo& info : pass_failpoints()) {
     const auto found = find_bug(info.point);
     EXPECT_TRUE(found) << info.name << " is found by none of " << kMostSeeds << " plans";
     if (!found) continue;

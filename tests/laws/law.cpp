@@ -182,7 +182,7 @@ OptimizerSettings only_pass(std::string_view pass) {
 std::vector<std::string> pass_choices() {
   std::vector<std::string> choices = {"all"};
   for (const PassInfo& info : optimizer_passes()) {
-    if (info.exact) choices.emplace_back(info.name);
+    if (info.kind == PassClass::kExact) choices.emplace_back(info.name);
   }
   return choices;
 }

@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/pass_failpoint.h"
+#include "base/failpoint.h"
 #include "optimize/pass.h"
 #include "plan/describe.h"
 #include "plan/lower.h"
@@ -95,7 +95,7 @@ TEST(Optimizer, APassThatBreaksThePlanIsNamed) {
                                  "p");
   auto tools = catalog_of(*parsed.plan);
   CostInputs cost;
-  PassFailpointScope mistake(PassFailpoint::kRedirectForgetsResult);
+  FailpointScope mistake(Failpoint::kRedirectForgetsResult);
   auto made = optimize_plan(
       {.plan = parsed.plan, .tools = *tools, .params = nullptr, .cost = cost, .settings = {}});
   ASSERT_FALSE(made);

@@ -7,12 +7,12 @@
 #include "cli/explain/estimate_text.h"
 #include "cli/explain/explanation.h"
 #include "cli/numbers_text.h"
+#include "cli/summary_text.h"
 #include "cli/table.h"
 
 namespace sluice::cli {
 namespace {
 
-constexpr std::size_t kMostHops = 12;
 constexpr std::size_t kMostNotes = 100;
 constexpr std::size_t kWidestId = 40;
 
@@ -227,18 +227,13 @@ std::string actual_table(const Explanation& explained, const Terminal& terminal)
 std::string path_text(const RunProfile& profile) {
   const std::vector<PathHop> hops = path_hops(profile);
   if (hops.empty()) return "";
-  std::string text;
-  for (std::size_t i = 0; i < hops.size(); ++i) {
-    if (hops.size() > kMostHops && i == kMostHops / 2) {
-      text += fmt::format(" -> ... {} more", hops.size() - kMostHops);
-      i = hops.size() - kMostHops / 2;
-    }
-    text += fmt::format("{}{} {}", text.empty() ? "" : " -> ", hops[i].label,
-                        seconds_text(hops[i].worked_ns));
+  const std::string chain = chain_text(hops.size(), [&](std::size_t i) {
+    std::string text = fmt::format("{} {}", hops[i].label, seconds_text(hops[i].worked_ns));
     const std::string waited = length_text(seconds_of(hops[i].waited_ns));
     if (!waited.empty()) text += fmt::format(" (after waiting {})", waited);
-  }
-  return "critical path: " + text + "\n";
+    return text;
+  });
+  return "critical path: " + chain + "\n";
 }
 
 std::string help_text(const RunAnalysis& run, const Terminal& terminal) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/ensure.h"
-#include "base/pass_failpoint.h"
+#include "base/failpoint.h"
 #include "data/expr/calls.h"
 #include "data/expr/parser.h"
 #include "data/expr/token.h"
@@ -352,7 +352,7 @@ std::string print_by(const Printer& printer, const ExprProgram& program) {
 void add_conjuncts(const Printer& printer, const ExprProgram& program, NodeId id,
                    std::vector<std::string>& into) {
   const Node& node = program.nodes[id];
-  const bool taken_for_and = node.op == Op::kOr && failpoint(PassFailpoint::kOrIsAnd);
+  const bool taken_for_and = node.op == Op::kOr && failpoint(Failpoint::kOrIsAnd);
   if (node.op != Op::kAnd && !taken_for_and) {
     into.push_back(printer.expression(id));
     return;

@@ -14,7 +14,7 @@
 #include <algorithm>
 #include <set>
 
-#include "base/pass_failpoint.h"
+#include "base/failpoint.h"
 #include "optimize/passes/passes.h"
 
 namespace sluice {
@@ -35,9 +35,9 @@ bool waits(const Plan& plan, std::set<const Plan*>& seen) {
 bool matters(const PlanDraft& draft, std::uint32_t index, const ToolCatalog& tools) {
   const Step& step = draft.steps()[index];
   if (step.op == OperatorKind::kWait || step.produced_plan) return true;
-  const Effect most = failpoint(PassFailpoint::kDropEffects)      ? Effect::kOnce
-                      : failpoint(PassFailpoint::kDropIdempotent) ? Effect::kIdempotent
-                                                                  : Effect::kRead;
+  const Effect most = failpoint(Failpoint::kDropEffects)      ? Effect::kOnce
+                      : failpoint(Failpoint::kDropIdempotent) ? Effect::kIdempotent
+                                                              : Effect::kRead;
   if (draft.effect(index) > most || can_be_undone(step, draft.plan(), tools)) return true;
   if (step.op != OperatorKind::kPlan) return false;
   const PlanPtr* inner = draft.plan().find_plan(step.target);
@@ -70,15 +70,14 @@ std::vector<char> find_kept(const PlanDraft& draft, const ToolCatalog& tools) {
     std::uint32_t step = open.back();
     open.pop_back();
     for (const Reference& read : draft.reads(step)) {
-      const bool order =
-          read.mode == EdgeMode::kOrder && failpoint(PassFailpoint::kDropForgetsOrder);
+      const bool order = read.mode == EdgeMode::kOrder && failpoint(Failpoint::kDropForgetsOrder);
       const bool status =
-          read.mode == EdgeMode::kStatus && failpoint(PassFailpoint::kDropForgetsStatus);
+          read.mode == EdgeMode::kStatus && failpoint(Failpoint::kDropForgetsStatus);
       if (!order && !status) keep(draft.index_of(read.step));
     }
     const auto& on_error = draft.steps()[step].on_error;
     bool stands_in = on_error && on_error->kind == OnErrorRule::Kind::kStep;
-    if (stands_in && !failpoint(PassFailpoint::kDropForgetsFallback))
+    if (stands_in && !failpoint(Failpoint::kDropForgetsFallback))
       keep(draft.index_of(on_error->step));
   }
   return kept;

@@ -25,7 +25,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/pass_failpoint.h"
+#include "base/failpoint.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "optimize/passes/passes.h"
@@ -298,7 +298,7 @@ class EarlyConditions {
     if (waits(each, plan, seen)) return "it waits for time or a person";
     const Effect effect = draft_.effect(index);
     const bool acts = effect != Effect::kPure && effect != Effect::kRead;
-    if (acts && !failpoint(PassFailpoint::kEarlyIntoEffects)) {
+    if (acts && !failpoint(Failpoint::kEarlyIntoEffects)) {
       return fmt::format("its effect is {}", effect_name(effect));
     }
     if (each.repeat) return "it repeats";
@@ -316,7 +316,7 @@ class EarlyConditions {
     const std::string& id = step(index).id;
     for (const Reader& reader : draft_.readers(index)) {
       if (reader.step == kNoIndex) {
-        if (failpoint(PassFailpoint::kEarlyIgnoresResult)) continue;
+        if (failpoint(Failpoint::kEarlyIgnoresResult)) continue;
         return "the result reads it";
       }
       const Step& who = step(reader.step);
@@ -324,14 +324,13 @@ class EarlyConditions {
       if (reader.read.mode == EdgeMode::kOrder) return who.id + " comes after it";
       if (draft_.is_fallback(reader.step)) return who.id + " reads it when another step fails";
       const bool whole = draft_.slots(index) && !draft_.reads_slot(reader);
-      if (whole && !failpoint(PassFailpoint::kEarlyIgnoresWhole))
-        return who.id + " reads all of it";
+      if (whole && !failpoint(Failpoint::kEarlyIgnoresWhole)) return who.id + " reads all of it";
       if (!draft_.slots(index) && reader.read.use == EdgeUse::kItems) {
         return who.id + " goes through its items";
       }
       const JoinRule* rule = who.find_join(id);
       const bool stated = rule && rule->skipped.kind != JoinAction::Kind::kSkip;
-      if (stated && !failpoint(PassFailpoint::kEarlyIgnoresJoin)) {
+      if (stated && !failpoint(Failpoint::kEarlyIgnoresJoin)) {
         return who.id + " runs without it where it is skipped";
       }
     }
@@ -354,7 +353,7 @@ class EarlyConditions {
     std::vector<std::uint32_t> offered = offers(readers.front().step, index);
     for (std::size_t i = 1; i < readers.size() && !offered.empty(); ++i) {
       if (readers[i].step == readers[i - 1].step || readers[i].step == kNoIndex) continue;
-      if (failpoint(PassFailpoint::kEarlyFromAnyReader)) break;
+      if (failpoint(Failpoint::kEarlyFromAnyReader)) break;
       const std::vector<std::uint32_t> others = offers(readers[i].step, index);
       std::erase_if(offered, [&](std::uint32_t each) {
         return std::ranges::find(others, each) == others.end();
@@ -399,10 +398,10 @@ class EarlyConditions {
     const Step& to = step(index);
     if (!from.for_each || !to.for_each) return false;
     if (!plain_items(reader) || !plain_items(index)) return false;
-    if (failpoint(PassFailpoint::kEarlyOtherItems)) return true;
+    if (failpoint(Failpoint::kEarlyOtherItems)) return true;
     if (same_binding(*from.for_each, *to.for_each)) return true;
     // Slot i of a flow is task i of who reads it.
-    const bool same = !condition.item || failpoint(PassFailpoint::kEarlyItemOfFlow);
+    const bool same = !condition.item || failpoint(Failpoint::kEarlyItemOfFlow);
     return same && std::ranges::any_of(draft_.reads(reader), [&](const Reference& read) {
              return read.exact_items && read.step == to.id && draft_.slots(index);
            });
@@ -454,14 +453,14 @@ class EarlyConditions {
   Result<Binding> combined(std::uint32_t index) const {
     std::vector<std::string> texts;
     for (const std::uint32_t number : given_[index]) {
-      const bool bare = failpoint(PassFailpoint::kEarlyNotPossible);
+      const bool bare = failpoint(Failpoint::kEarlyNotPossible);
       texts.push_back(fmt::format("({}){}", conjuncts_[number].text, bare ? "" : " is possible"));
     }
     const Step& each = step(index);
-    if (each.when && !failpoint(PassFailpoint::kEarlyReplacesCondition)) {
+    if (each.when && !failpoint(Failpoint::kEarlyReplacesCondition)) {
       for (const std::string& own : each.when->expr.conjuncts()) {
-        texts.push_back(
-            failpoint(PassFailpoint::kEarlyLosesParentheses) ? own : fmt::format("({})", own));
+        texts.push_back(failpoint(Failpoint::kEarlyLosesParentheses) ? own
+                                                                     : fmt::format("({})", own));
       }
     }
     return expression_binding(fmt::format("{}", fmt::join(texts, " and ")),
@@ -489,7 +488,7 @@ class EarlyConditions {
           state_skip(change(i), step(from).id);
         }
       }
-      if (failpoint(PassFailpoint::kEarlyForgetsJoin)) continue;
+      if (failpoint(Failpoint::kEarlyForgetsJoin)) continue;
       for (const Reader& reader : draft_.readers(i)) {
         if (reader.step != kNoIndex) state_skip(change(reader.step), step(i).id);
       }

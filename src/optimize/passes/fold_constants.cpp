@@ -17,7 +17,7 @@
 #include <map>
 #include <set>
 
-#include "base/pass_failpoint.h"
+#include "base/failpoint.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "optimize/passes/passes.h"
@@ -53,8 +53,7 @@ class Folding {
     if (input.root != "params" || !params_ || input.path.empty()) return std::nullopt;
     auto [known, fresh] = given_.try_emplace(input.path[0]);
     const Value* value = fresh ? params_->find(input.path[0]) : nullptr;
-    if (value && failpoint(PassFailpoint::kFoldOtherParam))
-      value = &params_->members().front().second;
+    if (value && failpoint(Failpoint::kFoldOtherParam)) value = &params_->members().front().second;
     if (value) known->second = literal_text(*value, kMostBytes);
     return known->second;
   }
@@ -110,7 +109,7 @@ class Folding {
   static Condition open_condition(const Binding& when, Binding& left) {
     if (when.kind != Binding::Kind::kExpr || when.broken) return Condition::kNone;
     if (auto constant = when.expr.as_constant()) {
-      if (failpoint(PassFailpoint::kFoldFalseIsTrue)) return Condition::kTrue;
+      if (failpoint(Failpoint::kFoldFalseIsTrue)) return Condition::kTrue;
       return truthy(*constant) ? Condition::kTrue : Condition::kFalse;
     }
     std::vector<std::string> open;
@@ -128,7 +127,7 @@ class Folding {
     }
     if (open.empty()) return Condition::kTrue;
     if (open.size() == all.size()) return Condition::kNone;
-    if (failpoint(PassFailpoint::kFoldLosesConjunct)) open.resize(1);
+    if (failpoint(Failpoint::kFoldLosesConjunct)) open.resize(1);
     bool alone = open.size() == 1 && last.expr.type().kinds() == Type::kBoolean;
     auto made =
         alone ? Result<Binding>(std::move(last)) : expression_binding(all_of(open), when.pos);
@@ -236,12 +235,10 @@ class Folding {
 
   // A step that is a constant from now on.
   void learn(const Step& step) {
-    bool plain = step.op == OperatorKind::kValue &&
-                 (!step.for_each || failpoint(PassFailpoint::kFoldMapped)) &&
-                 (!step.when || failpoint(PassFailpoint::kFoldConditional)) && !step.repeat &&
-                 !step.output &&
-                 (step.after.empty() || failpoint(PassFailpoint::kFoldForgetsOrder)) &&
-                 step.joins.empty();
+    bool plain =
+        step.op == OperatorKind::kValue && (!step.for_each || failpoint(Failpoint::kFoldMapped)) &&
+        (!step.when || failpoint(Failpoint::kFoldConditional)) && !step.repeat && !step.output &&
+        (step.after.empty() || failpoint(Failpoint::kFoldForgetsOrder)) && step.joins.empty();
     if (!plain || draft_.is_fallback(draft_.index_of(step.id))) return;
     auto value = step.value.as_constant();
     if (!value) return;

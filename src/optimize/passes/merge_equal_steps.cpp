@@ -17,7 +17,7 @@
 #include <map>
 #include <optional>
 
-#include "base/pass_failpoint.h"
+#include "base/failpoint.h"
 #include "data/hash.h"
 #include "data/json.h"
 #include "fmt/format.h"
@@ -35,9 +35,9 @@ bool can_merge(const PlanDraft& draft, std::uint32_t index, const ToolCatalog& t
     return false;
   }
   if (step.on_error && step.on_error->kind == OnErrorRule::Kind::kStep) return false;
-  const Effect most = failpoint(PassFailpoint::kMergeReads)     ? Effect::kRead
-                      : failpoint(PassFailpoint::kMergeEffects) ? Effect::kOnce
-                                                                : Effect::kPure;
+  const Effect most = failpoint(Failpoint::kMergeReads)     ? Effect::kRead
+                      : failpoint(Failpoint::kMergeEffects) ? Effect::kOnce
+                                                            : Effect::kPure;
   return draft.effect(index) <= most && !can_be_undone(step, draft.plan(), tools);
 }
 
@@ -52,10 +52,10 @@ class Meaning {
     const FunctionSpec* function =
         step.op == OperatorKind::kTool ? tools_.find(step.target, step.function) : nullptr;
     hasher_.field(function ? function->name : step.function);
-    if (!failpoint(PassFailpoint::kMergeIgnoresItems)) add(step.for_each);
-    if (!failpoint(PassFailpoint::kMergeIgnoresCondition)) add(step.when);
-    if (!failpoint(PassFailpoint::kMergeIgnoresInputs)) add(body_of(step));
-    if (!failpoint(PassFailpoint::kMergeIgnoresOutput)) {
+    if (!failpoint(Failpoint::kMergeIgnoresItems)) add(step.for_each);
+    if (!failpoint(Failpoint::kMergeIgnoresCondition)) add(step.when);
+    if (!failpoint(Failpoint::kMergeIgnoresInputs)) add(body_of(step));
+    if (!failpoint(Failpoint::kMergeIgnoresOutput)) {
       hasher_.field(step.output ? canonical_json(step.output->source()) : "");
     }
     add_joins(step);

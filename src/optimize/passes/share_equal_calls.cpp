@@ -10,7 +10,7 @@
 // (five samples of one prompt stay five), models with tools, streams, and what can be undone.
 #include <string>
 
-#include "base/pass_failpoint.h"
+#include "base/failpoint.h"
 #include "optimize/passes/passes.h"
 
 namespace sluice {
@@ -23,9 +23,9 @@ bool can_share(const PhysicalStep& step) {
   const bool calls = logical.op == OperatorKind::kLlm || logical.op == OperatorKind::kTool ||
                      logical.op == OperatorKind::kCode;
   const bool agent = logical.op == OperatorKind::kLlm && logical.with.find("tools") != nullptr;
-  const Effect most = failpoint(PassFailpoint::kShareReads)     ? Effect::kRead
-                      : failpoint(PassFailpoint::kShareEffects) ? Effect::kOnce
-                                                                : Effect::kPure;
+  const Effect most = failpoint(Failpoint::kShareReads)     ? Effect::kRead
+                      : failpoint(Failpoint::kShareEffects) ? Effect::kOnce
+                                                            : Effect::kPure;
   return calls && !agent && !step.streams && !step.has_undo && step.effect <= most;
 }
 

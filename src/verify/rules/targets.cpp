@@ -124,6 +124,7 @@ void rule_targets(const VerifyContext& context, const PlanFacts&, Diagnostics& o
       case OperatorKind::kCode:
       case OperatorKind::kValue:
       case OperatorKind::kWait:
+      case OperatorKind::kTable:
         break;
     }
   }
