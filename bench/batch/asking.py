@@ -6,6 +6,7 @@ import json
 
 import http_client
 import questions
+import tight_grammar
 
 IN_FLIGHT = 16
 
@@ -15,7 +16,9 @@ class AskFailed(Exception):
 
 
 class Asker:
-    def __init__(self, port, in_flight=IN_FLIGHT):
+    def __init__(self, port, in_flight=IN_FLIGHT, tight=False):
+        """`tight`: JSON without blanks, by a grammar instead of a schema."""
+        self.tight = tight
         self.client = http_client.Client(port)
         self.in_flight = in_flight
         self.gate = asyncio.Semaphore(in_flight)
@@ -26,12 +29,17 @@ class Asker:
         self.client.extra["model"] = await http_client.model_name(self.client.port)
         return self
 
+    def fields(self, question):
+        if self.tight and question.schema is not None:
+            return {"grammar": tight_grammar.of_schema(question.schema)}
+        return question.fields
+
     async def ask(self, name, inputs):
         """The answer to a question of questions.py: text, or what its JSON says."""
         question = questions.QUESTIONS[name]
         async with self.gate:
             answer = await self.client.chat(question.messages(inputs), question.max_tokens, name,
-                                            stream=False, fields=question.fields)
+                                            stream=False, fields=self.fields(question))
         self.answers.append(answer)
         if answer.error:
             raise AskFailed(f"{name}: {answer.error}")

@@ -10,6 +10,8 @@ import sys
 import tempfile
 import time
 
+# Nothing is answered by what an earlier run has kept.
+ASKED_ANEW = ("--without", "reuse_results")
 PLANS = pathlib.Path(__file__).resolve().parent / "plans"
 
 
@@ -38,7 +40,7 @@ def wrapper(pipeline, columns, folder, concurrency=64):
 def run_command(sluice, pipeline, rows_file, columns, folder, model, more=(), concurrency=64):
     return [sluice, "run", str(wrapper(pipeline, columns, folder, concurrency)),
             "--input", str(rows_file), "--dir", str(folder), "--model", model, "--json",
-            *journal(folder, more), *more]
+            *ASKED_ANEW, *journal(folder, more), *more]
 
 
 def journal(folder, more):
@@ -50,7 +52,7 @@ def batch_command(sluice, pipeline, rows_file, folder, model, more=()):
     out = pathlib.Path(folder) / f"{pipeline}-out.jsonl"
     return [sluice, "batch", str(plan_of(pipeline)), "--input", str(rows_file),
             "--output", str(out), "--keep-null", "--force", "--dir", str(folder), "--model", model,
-            "--json", *journal(folder, more), *more]
+            "--json", *ASKED_ANEW, *journal(folder, more), *more]
 
 
 class Ended:

@@ -27,7 +27,7 @@ async def work(options, pipeline):
     rows = [json.loads(line) for line in
             pathlib.Path(options.rows).read_text(encoding="utf-8").splitlines()]
     corpus = Corpus(options.corpus) if options.corpus else None
-    asker = await Asker(options.port, options.in_flight).open()
+    asker = await Asker(options.port, options.in_flight, options.side == "expert").open()
     start = time.perf_counter()
     results, failed = await pipeline(asker, rows, corpus)
     return asker, results, failed, time.perf_counter() - start

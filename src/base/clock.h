@@ -22,6 +22,10 @@ class Clock {
 // The machine's clocks; lives for the whole process.
 const Clock& system_clock();
 
+// Processor time of the calling thread since some start: what work costs, whatever else the machine
+// does meanwhile. For counters.
+std::int64_t thread_cpu_ns();
+
 // A clock that stands still until it is told to move; for tests and the simulator. One thread.
 class ManualClock final : public Clock {
  public:

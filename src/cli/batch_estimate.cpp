@@ -31,6 +31,34 @@ Estimate scaled(double seen, double factor, double spread) {
           EstimateSource::kSample};
 }
 
+// A mean that is known up to its own range and up to how much rows differ.
+Estimate with_spread(const Estimate& estimate, double factor, double spread) {
+  const double middle = estimate.middle * factor;
+  if (middle <= 0) return Estimate::exact(0);
+  const double own = (estimate.high - estimate.low) / 2 / estimate.middle;
+  const double both = std::hypot(own, spread);
+  return {middle, middle * std::max(0.0, 1 - both), middle * (1 + both), EstimateSource::kSample};
+}
+
+// How much longer the sample took than the model says of it, within reason: a few rows that happen
+// to be slow, or the first use of a model, are no law.
+double pace_of(const BatchSample& sample, const PlanEstimate& expected) {
+  constexpr double kMost = 2;
+  if (sample.seconds <= 0 || expected.seconds.middle <= 0) return 1;
+  return std::clamp(sample.seconds / expected.seconds.middle, 1 / kMost, kMost);
+}
+
+BatchForecast of_model(const BatchSample& sample, const SampleForecast& expected) {
+  const PlanEstimate& all = expected.all;
+  BatchForecast made;
+  made.seconds = with_spread(all.seconds, pace_of(sample, expected.sample),
+                             relative_spread(sample.rows, &RowCost::busy_s));
+  made.tokens = with_spread(all.prompt_tokens + all.completion_tokens, 1,
+                            relative_spread(sample.rows, &RowCost::tokens));
+  made.usd = with_spread(all.usd, 1, relative_spread(sample.rows, &RowCost::usd));
+  return made;
+}
+
 std::string whole(double number) {
   return count_text(static_cast<std::uint64_t>(std::llround(std::max(0.0, number))));
 }
@@ -47,9 +75,11 @@ Value range_value(const Estimate& range) {
 
 }  // namespace
 
-BatchForecast forecast(const BatchSample& sample, std::uint64_t all_rows) {
+BatchForecast forecast(const BatchSample& sample, std::uint64_t all_rows,
+                       const std::optional<SampleForecast>& expected) {
   BatchForecast all;
   if (sample.rows.empty()) return all;
+  if (expected && expected->all.calls.middle > 0) return of_model(sample, *expected);
   const double factor = static_cast<double>(all_rows) / static_cast<double>(sample.rows.size());
   all.seconds = scaled(sample.seconds, factor, relative_spread(sample.rows, &RowCost::busy_s));
   all.tokens = scaled(sample.tokens, factor, relative_spread(sample.rows, &RowCost::tokens));

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cost/estimate.h"
 #include "data/value.h"
+#include "host/run_service.h"
 
 namespace sluice::cli {
 
@@ -28,7 +30,11 @@ struct BatchForecast {
 };
 
 // The range holds the mean of all rows four times in five, if rows are as those that were seen.
-BatchForecast forecast(const BatchSample& sample, std::uint64_t all_rows);
+// `expected`: what the cost model makes of what the sample has shown. It knows what a part of the
+// rows cannot show: how equal all rows are, conditions on the table alone, how full a model's batch
+// gets. The sample's own time says how far it is off on this machine. Without it all is scaled up.
+BatchForecast forecast(const BatchSample& sample, std::uint64_t all_rows,
+                       const std::optional<SampleForecast>& expected = {});
 
 // "about 1 h 07 min (55 min to 1 h 20 min), 3,200,000 tokens (...), 4.20 usd (...)"
 std::string forecast_text(const BatchForecast& forecast);

@@ -19,7 +19,10 @@ constexpr std::string_view kFooter =
     "\n"
     "The run is recorded as it goes: whatever ends this process, `sluice resume last` goes on "
     "where it\n"
-    "stopped, and no row is done twice. Until the end results lie in OUTPUT.part.\n";
+    "stopped, and no row is done twice. Until the end results lie in OUTPUT.part.\n"
+    "When the first rows show that another order of the steps costs less, later rows are done in "
+    "that\n"
+    "one, with the same results; --without adapt keeps the plan that the run began with.\n";
 
 void add_table_options(CLI::App& app, BatchArguments& arguments) {
   const auto formats = CLI::IsMember({"jsonl", "csv", "tsv", "sqlite"});
@@ -89,6 +92,7 @@ void add_batch_options(CLI::App& app, BatchArguments& arguments) {
   add_journal_option(app, arguments.live.journal);
   add_no_journal_flag(app, arguments.live.journal);
   add_optimizer_options(app, arguments.optimizer);
+  add_quality_options(app, arguments.quality);
   app.footer(std::string(kFooter));
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/batch_quality.h"
 #include "cli/optimizer_options.h"
 #include "cli/params.h"
 #include "cli/run_end.h"
@@ -19,6 +20,7 @@ struct BatchArguments {
   ParamArguments params;  // that are the same for all rows
   LiveOptions live;
   OptimizerOptions optimizer;
+  QualityOptions quality;
   std::vector<std::string> budget;
   std::uint64_t limit = 0;
   std::uint64_t sample = 0;

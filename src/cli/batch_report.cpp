@@ -76,8 +76,14 @@ std::string batch_stop_text(const RunReport& report, const BatchWatcher& watcher
       return fmt::format(
           "{} before its budget is exceeded ({}): {} of {} rows are done\n{}",
           painted(context.terminal, Ink::kYellow, "stopped"), watcher.budget_words(),
-          count_text(watcher.rows_done()), count_text(context.rows),
-          to_go_on(report, context.rows - std::min(context.rows, watcher.rows_done()), context));
+          count_text(watcher.rows_through()), count_text(context.rows),
+          !report.journaled
+              ? std::string()
+              : fmt::format(
+                    "next: sluice resume{} {} --budget BOUND   (the other {} "
+                    "rows, with so much more)\n",
+                    context.journal, report.run_id,
+                    count_text(context.rows - std::min(context.rows, watcher.rows_through()))));
     case BatchWatcher::Stop::kSample:
       text = fmt::format("sample: {} of {} rows in {}", count_text(watcher.rows_done()),
                          count_text(context.rows), seconds_text(took));
@@ -89,7 +95,7 @@ std::string batch_stop_text(const RunReport& report, const BatchWatcher& watcher
       }
       return text +
              fmt::format("all {} rows: {}\n", count_text(context.rows),
-                         forecast_text(forecast(watcher.sample(), context.rows))) +
+                         forecast_text(forecast(watcher.sample(), context.rows, report.forecast))) +
              fmt::format(
                  "  from these {} rows; four times in five it lies in the range, if the "
                  "others ({}) are like them\n",

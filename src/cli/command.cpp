@@ -19,9 +19,10 @@
 namespace sluice::cli {
 namespace {
 
-constexpr std::array<Command, 18> kCommands{{
+constexpr std::array<Command, 19> kCommands{{
     {"run", "Run a plan", &add_run},
     {"batch", "Run a plan for every row of a table", &add_batch},
+    {"quality", "Measure how much results change with the passes that a plan allows", &add_quality},
     {"resume", "Go on with a run that stopped, where it stopped", &add_resume},
     {"runs", "List the runs that were recorded; show, tail, export, check, gc", &add_runs},
     {"approve", "List what waits for a person, and what to type", &add_approve},

@@ -23,6 +23,7 @@ std::span<const Command> models_commands();  // those of `sluice models`
 
 void add_run(CLI::App& app, int& status);
 void add_batch(CLI::App& app, int& status);
+void add_quality(CLI::App& app, int& status);
 void add_resume(CLI::App& app, int& status);
 void add_runs(CLI::App& app, int& status);
 void add_approve(CLI::App& app, int& status);

@@ -7,7 +7,9 @@
 #include <system_error>
 #include <utility>
 
+#include "cli/batch_end.h"
 #include "cli/batch_options.h"
+#include "cli/batch_quality.h"
 #include "cli/batch_report.h"
 #include "cli/batch_watcher.h"
 #include "cli/command.h"
@@ -15,8 +17,8 @@
 #include "cli/messages.h"
 #include "cli/numbers_text.h"
 #include "cli/result_output.h"
-#include "cli/trace_json.h"
 #include "data/json.h"
+#include "host/adaptive_rows.h"
 #include "host/batch_plan.h"
 #include "host/journal_place.h"
 #include "host/run_input.h"
@@ -59,19 +61,26 @@ class Batch {
 
   int run() {
     if (auto ready = prepare(); !ready) return ready.error();
+    if (auto chosen = choose_passes(); !chosen) return chosen.error();
     const Terminal terminal = terminal_of(2);
     RunWatcher watcher(arguments_.live.output, terminal);
     const bool sampling = arguments_.sample > 0 && arguments_.sample < rows_;
     watcher.expect_rows(sampling ? arguments_.sample : rows_);
-    BatchWatcher batch(watcher, {sampling ? arguments_.sample : 0, budget_});
+    BatchWatcher batch(watcher, {.sample = sampling ? arguments_.sample : 0, .budget = budget_});
     settings_.hold_rows_after = sampling ? arguments_.sample : 0;
-    const RunRequest request{made_.plan, made_.params, made_.texts, std::nullopt, {input_}};
+    const RunRequest request{.plan = made_.plan,
+                             .params = made_.params,
+                             .texts = made_.texts,
+                             .forked = std::nullopt,
+                             .inputs = {input_},
+                             .batch = BatchExtent{rows_, budget_},
+                             .drawn_rows = drawn_rows()};
     auto report = run_plan(request, settings_, batch);
     watcher.finish();
     const bool sampled = report && !report->ended && batch.stopped() == BatchWatcher::Stop::kSample;
     if (!sampled) return conclude(report, watcher, batch);
     write_err(watcher.clean(batch_stop_text(*report, batch, context())));
-    if (arguments_.live.output.json) tell_forecast(batch);
+    if (arguments_.live.output.json) tell_forecast(*report, batch);
     const std::uint64_t left = rows_ - std::min(rows_, batch.rows_done());
     const bool on = !arguments_.estimate && person_answers() &&
                     ask(fmt::format("Go on with the other {} rows?", count_text(left)));
@@ -88,8 +97,9 @@ class Batch {
     if (!budget) return end(budget.error());
     budget_ = *budget;
     if (auto good = check_usage(); !good) return end(good.error());
-    auto optimizer = optimizer_settings(arguments_.optimizer);
+    auto optimizer = optimizer_settings(arguments_.optimizer, {kAdaptName});
     if (!optimizer) return end(optimizer.error());
+    adapts_ = !optimizer->off && !optimizer->without.contains(kAdaptName);
     const bool chatty = !arguments_.live.output.quiet && !arguments_.live.output.json;
     auto checked = require_plan(arguments_.plan, chatty);
     if (!checked) return std::unexpected(static_cast<int>(checked.error()));
@@ -100,6 +110,28 @@ class Batch {
     }
     settings_ = live_settings(arguments_.live, checked_.folder, *memory, journal_.get());
     settings_.optimizer = std::move(*optimizer);
+    // A sample that earlier runs have answered would tell nothing of the other rows.
+    if (arguments_.sample > 0) settings_.optimizer.without.emplace("reuse_results");
+    return {};
+  }
+
+  // Passes that may change results run where they were measured to change few.
+  Step<void> choose_passes() {
+    QualityDecision chosen = decide_quality({.batch = spec_,
+                                             .plan = checked_.plan,
+                                             .rows = rows_,
+                                             .options = arguments_.quality,
+                                             .settings = settings_,
+                                             .output = arguments_.live.output});
+    if (chosen.interrupted) return std::unexpected(static_cast<int>(kInterrupted));
+    settings_.optimizer = std::move(chosen.optimizer);
+    quality_remark_ = std::move(chosen.remark);
+    auto spend = [](std::optional<double>& bound, double spent) {
+      if (bound) bound = std::max(*bound - spent, 1e-9);
+    };
+    spend(budget_.tokens, chosen.tokens);
+    spend(budget_.usd, chosen.usd);
+    spend(budget_.seconds, chosen.seconds);
     return {};
   }
 
@@ -153,6 +185,7 @@ class Batch {
     spec_.output = {absolute(arguments_.output), *format, arguments_.table};
     spec_.fixed = std::move(*fixed);
     spec_.limit = arguments_.limit;
+    if (adapts_) spec_.concurrency = rows_at_once(*checked_.plan);
     if (arguments_.concurrency > 0) spec_.concurrency = arguments_.concurrency;
     spec_.with_input = arguments_.with_input;
     spec_.keep_null = arguments_.keep_null;
@@ -176,6 +209,13 @@ class Batch {
     write_err(fmt::format("note: the plan does not use the column{} {}{}\n",
                           unused.size() == 1 ? "" : "s", harmless(names),
                           unused.size() > 8 ? ", ..." : ""));
+  }
+
+  // What is known of all rows before the run; reading a long table once more takes its time.
+  std::vector<Value> drawn_rows() const {
+    const bool wanted = arguments_.sample > 0 || input_.bytes < kLongInputBytes;
+    if (!wanted || settings_.optimizer.off) return {};
+    return draw_rows(spec_, rows_, input_.bytes);
   }
 
   Step<void> open_journal() {
@@ -248,57 +288,35 @@ class Batch {
   int go_on(const std::string& run_id) {
     RunWatcher watcher(arguments_.live.output, terminal_of(2));
     watcher.expect_rows(rows_);
-    BatchWatcher batch(watcher, {0, budget_});
+    BatchWatcher batch(watcher, {.sample = 0, .budget = budget_});
     settings_.hold_rows_after = 0;
     auto report = resume_run(resume_request(arguments_.live, run_id), settings_, batch);
     watcher.finish();
     return conclude(report, watcher, batch);
   }
 
-  void tell_forecast(const BatchWatcher& batch) const {
+  void tell_forecast(const RunReport& report, const BatchWatcher& batch) const {
     const Value line =
         Value::object({{"event", Value::string("estimate")},
                        {"sample", Value::integer(static_cast<std::int64_t>(batch.rows_done()))},
                        {"failed", Value::integer(static_cast<std::int64_t>(batch.rows_failed()))},
                        {"rows", Value::integer(static_cast<std::int64_t>(rows_))},
-                       {"all", forecast_value(forecast(batch.sample(), rows_))}});
+                       {"all", forecast_value(forecast(batch.sample(), rows_, report.forecast))}});
     (void)write_out(to_json(line) + "\n");
   }
 
   int conclude(const std::expected<RunReport, RunRefused>& report, const RunWatcher& watcher,
                const BatchWatcher& batch) {
-    if (report && !report->ended && batch.stopped()) {
-      write_err(watcher.clean(batch_stop_text(*report, batch, context())));
-      const bool failed = batch.stopped() == BatchWatcher::Stop::kAllFailed;
-      return failed ? kRunFailed : kResumable;
-    }
-    const auto result = report && report->outcome.status == RunStatus::kSucceeded
-                            ? read_batch_result(report->outcome.result)
-                            : std::nullopt;
-    if (!result) return trouble(report, watcher);
-    const OutputOptions& output = arguments_.live.output;
-    if (!output.quiet && !output.json) {
-      write_err(watcher.clean(batch_end_text(*report, *result, context())));
-    }
-    if (output.json) (void)write_out(watcher.clean(result_line(*report)) + "\n");
-    const bool all_failed = result->rows > 0 && result->errors == result->rows;
-    if (all_failed) write_err("every row failed\n");
-    return all_failed ? kRunFailed : kGood;
-  }
-
-  // What any run tells, with what to do about a batch.
-  int trouble(const std::expected<RunReport, RunRefused>& report, const RunWatcher& watcher) {
     ReportContext told{.plan_file = checked_.file,
                        .files = made_.plan->files,
                        .terminal = terminal_of(2),
                        .journal = journal_argument(arguments_.live.journal)};
-    told.when_failed =
-        "next: mend what is wrong, then run the batch again with --force; what the rows cost is "
-        "in: "
-        "sluice runs show" +
-        told.journal + " last\n";
     for (const auto& [name, text] : made_.texts) checked_.sources.add(name, text);
-    return finish_run(report, arguments_.live.output, std::move(told), checked_.sources, watcher);
+    const int code = conclude_batch(
+        report, watcher, batch, {arguments_.live, context(), std::move(told), checked_.sources});
+    const OutputOptions& output = arguments_.live.output;
+    if (code == kGood && !output.quiet && !output.json) write_err(quality_remark_);
+    return code;
   }
 
   const BatchArguments& arguments_;
@@ -306,10 +324,12 @@ class Batch {
   BatchSpec spec_;
   BatchPlan made_;
   BatchBudget budget_;
+  std::string quality_remark_;  // a line, or ""
   RunInput input_;
   RunSettings settings_;
   std::unique_ptr<Journal> journal_;
   std::uint64_t rows_ = 0;  // to do
+  bool adapts_ = false;     // rows may be done otherwise than the first ones
 };
 
 }  // namespace

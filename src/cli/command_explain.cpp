@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "cli/batch_quality.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/explain/cost_sources.h"
@@ -91,6 +92,7 @@ int explain_a_plan(const ExplainArguments& arguments) {
   if (!optimized) return end_with(optimized.error());
   Explanation explained = explain_plan(arguments.plan, checked->plan, *optimized, *optimizer);
   explained.remarks = sources.remarks();
+  explained.quality = known_quality(checked->plan, *optimizer, settings);
   if (!missing.empty()) {
     explained.remarks.push_back(fmt::format("parameters that are not given: {}", missing));
   }

@@ -172,6 +172,8 @@ Value steps_json(const RunSummary& summary) {
                                    {"calls", number(step.calls)},
                                    {"retries", number(step.retries)},
                                    {"cached", number(step.cached)},
+                                   {"earlier", number(step.earlier)},
+                                   {"hedged", number(step.hedged)},
                                    {"tokens", number(step.usage.tokens())},
                                    {"busy_ms", milliseconds(step.busy_ns)}}));
   }

@@ -58,7 +58,10 @@ std::string event_text(const TraceEvent& event) {
     default:
       text = trace_kind_name(event.kind);
   }
-  if (event.kind == TraceKind::kCallEnded && event.cached) text += " from the cache";
+  if (event.kind == TraceKind::kCallEnded && event.cached) {
+    const bool earlier = event.from == CallReturned::From::kEarlierRun;
+    text += earlier ? " from an earlier run" : " from the cache";
+  }
   if (event.usage.tokens() > 0)
     text += fmt::format(", {} tokens", count_text(event.usage.tokens()));
   if (event.error != nullptr) text += ": " + event.error->to_string();

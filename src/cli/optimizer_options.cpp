@@ -29,8 +29,10 @@ void add_optimizer_options(CLI::App& app, OptimizerOptions& options) {
       ->allow_extra_args(false);
 }
 
-Result<OptimizerSettings> optimizer_settings(const OptimizerOptions& options) {
-  const std::vector<std::string_view> known = pass_names();
+Result<OptimizerSettings> optimizer_settings(const OptimizerOptions& options,
+                                             const std::vector<std::string_view>& also) {
+  std::vector<std::string_view> known = pass_names();
+  known.insert(known.end(), also.begin(), also.end());
   OptimizerSettings settings;
   settings.off = options.off;
   for (const std::string& name : options.without) {

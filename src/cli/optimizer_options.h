@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -16,7 +17,9 @@ struct OptimizerOptions {
 };
 
 void add_optimizer_options(CLI::App& app, OptimizerOptions& options);
-// kUsage for a pass that does not exist: what was meant, and which there are.
-Result<OptimizerSettings> optimizer_settings(const OptimizerOptions& options);
+// kUsage for a pass that does not exist: what was meant, and which there are. `also`: names that
+// the command knows beside those of passes.
+Result<OptimizerSettings> optimizer_settings(const OptimizerOptions& options,
+                                             const std::vector<std::string_view>& also = {});
 
 }  // namespace sluice::cli

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "plan/duration.h"
+#include "plan/table_query.h"
 
 namespace sluice::cli {
 namespace {
@@ -29,6 +30,19 @@ std::string wait_text(const Binding& wait) {
   return text;
 }
 
+// "table from steps.rows.output, where row.size > 10"; the columns beside it need room too.
+std::string table_step_text(const PhysicalStep& step) {
+  constexpr std::size_t kMost = 60;
+  if (step.logical.table == nullptr) return "table";
+  std::string words = table_words(*step.logical.table, step.body.binding);
+  std::ranges::replace(words, '\n', ' ');
+  if (words.size() > kMost) {
+    words.resize(utf8_valid_prefix(std::string_view(words).substr(0, kMost - 3)));
+    words += "...";
+  }
+  return "table " + words;
+}
+
 std::string operation_text(const PhysicalStep& step) {
   const Step& logical = step.logical;
   switch (logical.op) {
@@ -45,7 +59,7 @@ std::string operation_text(const PhysicalStep& step) {
     case OperatorKind::kWait:
       return wait_text(step.body.binding);
     case OperatorKind::kTable:
-      return "table";
+      return table_step_text(step);
   }
   return "";
 }
@@ -86,6 +100,9 @@ void add_passes_work(const PhysicalStep& step, std::vector<std::string>& list) {
   if (step.advice.share_equal) list.emplace_back("equal calls once");
   if (step.advice.prefix_returns) list.emplace_back("its prompt is kept");
   if (!step.advice.order.empty()) list.push_back("order " + step.advice.order);
+  if (step.advice.most_at_once > 0) {
+    list.push_back(fmt::format("at most {} at once", step.advice.most_at_once));
+  }
 }
 
 std::string edge_kind(const PhysicalStep& step, std::uint32_t index) {

@@ -40,6 +40,7 @@ std::string step_text(const StepSummary& step) {
   if (step.failed > 0) text += fmt::format(", {} failed", count_text(step.failed));
   if (step.in_doubt > 0) text += fmt::format(", {} in doubt", count_text(step.in_doubt));
   if (step.retries > 0) text += fmt::format(", {} retried", count_text(step.retries));
+  if (step.earlier > 0) text += fmt::format(", {} from earlier runs", count_text(step.earlier));
   return text;
 }
 

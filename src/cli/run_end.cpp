@@ -5,7 +5,9 @@
 #include <optional>
 #include <utility>
 
+#include "cli/batch_quality.h"
 #include "cli/exit_code.h"
+#include "cli/quality_text.h"
 #include "cli/result_output.h"
 #include "cli/trace_json.h"
 
@@ -36,6 +38,16 @@ int refused(const RunRefused& why, const ReportContext& context, SourceLines& so
   write_err(
       fmt::format("{} in {}; nothing was run\n", counts_text(why.findings), context.plan_file));
   return kPlanWrong;
+}
+
+// Of a plan that ran with passes that may change results: how much was measured.
+std::string quality_of(const LiveOptions& options, const CheckedPlan& plan,
+                       const RunWatcher& watcher) {
+  if (watcher.approximate().empty()) return "";
+  auto known = known_quality(plan.plan, {}, settings_of(options.machine, plan.folder));
+  // Of the same passes: others may have been switched off, or found nothing to do.
+  const bool same = known && known->measured && known->measured->passes == watcher.approximate();
+  return quality_line({watcher.approximate(), same ? known->measured : std::nullopt});
 }
 
 // The result to where it belongs; an error is the caller's to report.
@@ -104,6 +116,7 @@ int watch_run(const LiveOptions& options, CheckedPlan* plan, const HaveRun& have
   if (plan != nullptr) {
     context.plan_file = plan->file;
     context.files = plan->files;
+    context.quality = quality_of(options, *plan, watcher);
   }
   return finish_run(report, options.output, std::move(context),
                     plan == nullptr ? no_sources : plan->sources, watcher);

@@ -98,6 +98,7 @@ std::string run_report_text(const RunReport& report, const ReportContext& contex
   if (!report.summary.steps.empty()) text += steps_table(report.summary, context.terminal);
   text += tokens_line(report.summary);
   text += critical_path_line(report.summary.critical_path);
+  if (!context.quality.empty()) text += fmt::format("  results may differ: {}\n", context.quality);
   if (report.memory.spilled_bytes > 0) {
     text += fmt::format("  large values: {} held at most, {} spilled to disk\n",
                         bytes_text(report.memory.peak_resident_bytes),

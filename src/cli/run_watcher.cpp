@@ -5,6 +5,7 @@
 #include "cli/messages.h"
 #include "cli/numbers_text.h"
 #include "cli/trace_json.h"
+#include "host/quality.h"
 
 namespace sluice::cli {
 namespace {
@@ -57,6 +58,7 @@ void RunWatcher::on_trace(const TraceEvent& event) {
   if (event.kind == TraceKind::kRecovered) recovering_ = false;
   note_wait(event);
   note_no_room(event);
+  note_replanned(event);
   if (!options_.json || recovering_ || event.kind == TraceKind::kRecovered) return;
   lines_ += clean(trace_line(event));
   lines_ += '\n';
@@ -89,6 +91,13 @@ void RunWatcher::note_wait(const TraceEvent& event) {
   }
 }
 
+// Rows as people count them: from 1.
+void RunWatcher::note_replanned(const TraceEvent& event) {
+  if (event.kind != TraceKind::kReplanned || recovering_ || options_.json || options_.quiet) return;
+  if (event.value == nullptr || !event.value->is_string()) return;
+  say(fmt::format("rows from {} on: {}", event.count + 1, event.value->as_string()));
+}
+
 void RunWatcher::note_no_room(const TraceEvent& event) {
   const bool full = event.kind == TraceKind::kRetryScheduled && event.error != nullptr &&
                     event.error->code() == ErrorCode::kDiskFull;
@@ -108,6 +117,10 @@ void RunWatcher::on_opened(const std::vector<ModelInfo>& models) {
   for (const ModelInfo& model : models) {
     say(fmt::format("model {}: {}", model.id, model.description));
   }
+}
+
+void RunWatcher::on_optimized(const OptimizedPlan& plan) {
+  approximate_ = approximate_passes(plan.notes);
 }
 
 void RunWatcher::on_started(const std::string& run_id, bool journaled) {

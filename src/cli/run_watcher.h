@@ -27,6 +27,7 @@ class RunWatcher final : public RunObserver {
   void on_trace(const TraceEvent& event) override;
   void on_notice(std::string_view text) override;
   void on_opened(const std::vector<ModelInfo>& models) override;
+  void on_optimized(const OptimizedPlan& plan) override;
   void on_started(const std::string& run_id, bool journaled) override;
   void on_resumed(const ResumeReport& report) override;
   void on_interrupt(int times) override;
@@ -40,6 +41,8 @@ class RunWatcher final : public RunObserver {
   std::string clean(std::string_view text) const;
   // Why standard output could not be written; nullopt when all went well.
   const std::optional<Error>& failure() const { return failure_; }
+  // Passes that may have changed results.
+  const std::vector<std::string>& approximate() const { return approximate_; }
   // The run's id, "" before it has one.
   const std::string& run_id() const { return run_id_; }
 
@@ -48,6 +51,7 @@ class RunWatcher final : public RunObserver {
   void say(std::string_view line);
   void note_wait(const TraceEvent& event);
   void note_no_room(const TraceEvent& event);
+  void note_replanned(const TraceEvent& event);
 
   const OutputOptions& options_;
   Progress progress_;
@@ -59,6 +63,7 @@ class RunWatcher final : public RunObserver {
   bool journaled_ = false;
   bool no_room_ = false;
   std::map<TaskRef, std::string> waits_;  // under way, as told
+  std::vector<std::string> approximate_;
   std::optional<Error> failure_;
 };
 

@@ -24,7 +24,9 @@ std::string extras(const StepSummary& step) {
   add(step.running, "under way");
   add(step.waiting, "waiting");
   add(step.retries, "retried");
-  add(step.cached, "from the cache");
+  add(step.earlier, "from earlier runs");
+  add(step.cached - std::min(step.cached, step.earlier), "from the cache");
+  add(step.hedged, "tried twice");
   add(step.in_doubt, "in doubt");
   add(step.undone, "undone");
   return text;

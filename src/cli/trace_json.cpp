@@ -93,7 +93,17 @@ std::string trace_line(const TraceEvent& event) {
       break;
     case TraceKind::kCallEnded:
       if (event.cached) members.emplace_back("cached", Value::boolean(true));
+      if (event.from == CallReturned::From::kEarlierRun) {
+        members.emplace_back("earlier", Value::boolean(true));
+      }
+      if (event.from == CallReturned::From::kHedged) {
+        members.emplace_back("hedged", Value::boolean(true));
+      }
       if (event.usage.tokens() > 0) members.emplace_back("usage", usage_value(event.usage));
+      break;
+    case TraceKind::kReplanned:
+      members.emplace_back("from_item", number(event.count));
+      if (event.value != nullptr) members.emplace_back("why", *event.value);
       break;
     case TraceKind::kRunEnded:
       if (event.outcome != nullptr) {

@@ -37,6 +37,7 @@ class Meanings {
  public:
   explicit Meanings(const PhysicalPlan& plan) {
     for (const PhysicalStep& step : plan.steps) {
+      steps_.emplace(step.logical.id, &step.step_hash);  // as expressions name it
       for (const std::string& id : step.logical_ids) steps_.emplace(id, &step.step_hash);
     }
   }

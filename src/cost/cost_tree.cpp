@@ -30,18 +30,20 @@ class Unfolder {
 
   CostTree unfold(const PhysicalPlan& plan, double runs) {
     concurrency_ = std::max<double>(plan.concurrency, 1);
-    frame(plan, kNoIndex, "", Estimate::exact(runs), inputs_.params, 0);
+    frame(plan, kNoIndex, "", Estimate::exact(runs), inputs_.params, inputs_.run_params, 0);
     return std::move(tree_);
   }
 
  private:
   std::uint32_t frame(const PhysicalPlan& plan, std::uint32_t caller, const std::string& path,
-                      const Estimate& runs, const Value* params, std::uint32_t depth) {
+                      const Estimate& runs, const Value* params, std::vector<Value> run_params,
+                      std::uint32_t depth) {
     static const CountedItems kNone;
     const auto number = static_cast<std::uint32_t>(tree_.frames.size());
     tree_.frames.push_back({.plan = &plan, .caller = caller, .runs = runs.middle});
     tree_.frames.back().nodes.resize(plan.steps.size());
-    KnownValues known(plan, params);
+    KnownValues known(plan, params, depth == 0 ? &inputs_.drawn : nullptr);
+    known.use_runs(std::move(run_params));
     std::vector<StepRows> rows =
         estimate_rows(plan, runs, known, observed_, depth == 0 ? inputs_.items : kNone);
     for (std::uint32_t i = 0; i < plan.steps.size(); ++i) {
@@ -93,7 +95,8 @@ class Unfolder {
     const StepRows& rows = tree_.nodes[node].rows;
     const Estimate runs = rows.asked.times(rows.rounds);
     const std::string inner = path + step.logical.id + "/";
-    const std::uint32_t child = frame(*step.plan, node, inner, runs, &params, depth + 1);
+    const std::uint32_t child =
+        frame(*step.plan, node, inner, runs, &params, known.sub_runs(index), depth + 1);
     tree_.nodes[node].child = child;
   }
 

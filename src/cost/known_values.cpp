@@ -1,5 +1,6 @@
 #include "cost/known_values.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace sluice {
@@ -11,8 +12,12 @@ bool small(const Value& value) {
 
 }  // namespace
 
-KnownValues::KnownValues(const PhysicalPlan& plan, const Value* params)
-    : plan_(plan), params_(params), items_(plan.steps.size()), outputs_(plan.steps.size()) {
+KnownValues::KnownValues(const PhysicalPlan& plan, const Value* params, const Drawn* drawn)
+    : plan_(plan),
+      params_(params),
+      drawn_(drawn),
+      items_(plan.steps.size()),
+      outputs_(plan.steps.size()) {
   for (std::uint32_t i = 0; i < plan.steps.size(); ++i) {
     const PhysicalStep& step = plan.steps[i];
     if (step.for_each) {
@@ -29,6 +34,13 @@ const Value* KnownValues::items(std::uint32_t step) const {
   return items_[step] ? &*items_[step] : nullptr;
 }
 
+std::span<const Value> KnownValues::some_items(std::uint32_t step) const {
+  if (items_[step]) return items_[step]->items();
+  if (drawn_ == nullptr) return {};
+  const auto found = drawn_->find(plan_.steps[step].logical.id);
+  return found == drawn_->end() ? std::span<const Value>() : std::span(found->second);
+}
+
 std::optional<Value> KnownValues::input(std::uint32_t step, const StepInput& input,
                                         std::optional<std::uint32_t> item) const {
   const auto element = [&](const Value& list) -> std::optional<Value> {
@@ -40,8 +52,10 @@ std::optional<Value> KnownValues::input(std::uint32_t step, const StepInput& inp
       const Value* value = params_ == nullptr ? nullptr : params_->find(input.param);
       return value == nullptr ? std::nullopt : std::optional(*value);
     }
-    case InputSource::kItem:
-      return items_[step] ? element(*items_[step]) : std::nullopt;
+    case InputSource::kItem: {
+      const std::span<const Value> items = some_items(step);
+      return item && *item < items.size() ? std::optional(items[*item]) : std::nullopt;
+    }
     case InputSource::kIndex:
       return item ? std::optional(Value::integer(*item)) : std::nullopt;
     case InputSource::kEdge: {
@@ -105,7 +119,48 @@ std::optional<Value> KnownValues::node(std::uint32_t step, const BoundTree& tree
   return std::nullopt;
 }
 
-Value KnownValues::sub_params(std::uint32_t step) {
+std::optional<Value> KnownValues::leaf_of_run(std::uint32_t step, const BoundTree& tree,
+                                              std::size_t leaf, const Expr& expr, std::size_t run) {
+  const Value* all = std::exchange(params_, &runs_[run]);
+  auto value = this->leaf(step, tree, leaf, expr, std::nullopt);
+  params_ = all;
+  return value;
+}
+
+std::optional<Value> KnownValues::of_run(const Expr& expr, std::size_t run) {
+  std::vector<Value> inputs;
+  for (const ExprInput& input : expr.inputs()) {
+    const bool param = input.root == "params" && input.path.size() == 1 && !input.slot;
+    const Value* value = param ? runs_[run].find(input.path.front()) : nullptr;
+    if (value == nullptr) return std::nullopt;
+    inputs.push_back(*value);
+  }
+  if (++evaluations_ > kMostEvaluations) return std::nullopt;
+  auto value = expr.evaluate(inputs, context_);
+  return value ? std::optional(std::move(*value)) : std::nullopt;
+}
+
+std::vector<Value> KnownValues::sub_runs(std::uint32_t step) {
+  const PhysicalStep& physical = plan_.steps[step];
+  std::vector<Value> made;
+  if (physical.plan == nullptr || physical.body.binding.kind != Binding::Kind::kMap) return made;
+  std::size_t leaves = 1;
+  physical.body.binding.for_each_expr([&leaves](const Binding&) { ++leaves; });
+  const std::size_t most = std::min<std::size_t>(kMostRuns, kMostEvaluations / 2 / leaves);
+  const std::span<const Value> items = some_items(step);
+  for (std::uint32_t item : spread_items(items.size(), most)) {
+    made.push_back(sub_params(step, item));
+  }
+  if (!made.empty() || physical.mapped || runs_.empty()) return made;
+  for (std::uint32_t run : spread_items(runs_.size(), most)) {
+    const Value* all = std::exchange(params_, &runs_[run]);
+    made.push_back(sub_params(step));
+    params_ = all;
+  }
+  return made;
+}
+
+Value KnownValues::sub_params(std::uint32_t step, std::optional<std::uint32_t> item) {
   const PhysicalStep& physical = plan_.steps[step];
   std::vector<Value::Member> known;
   if (physical.body.binding.kind == Binding::Kind::kMap) {
@@ -114,7 +169,7 @@ Value KnownValues::sub_params(std::uint32_t step) {
       std::size_t behind = leaf;
       member.for_each_expr([&behind](const Binding&) { ++behind; });
       std::size_t at = leaf;
-      if (auto value = node(step, physical.body, member, at, std::nullopt)) {
+      if (auto value = node(step, physical.body, member, at, item)) {
         known.emplace_back(key, std::move(*value));
       }
       leaf = behind;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cost/cost_tree.h"
+#include "cost/known_values.h"
 #include "cost/run_time.h"
 
 namespace sluice {
@@ -73,6 +74,13 @@ PlanEstimate estimate_plan(const PhysicalPlan& plan, const CostInputs& inputs, d
   std::ranges::sort(made.by_id, {},
                     [&made](std::uint32_t at) -> const std::string& { return made.steps[at].id; });
   return made;
+}
+
+std::vector<Value> params_of_runs(const PhysicalPlan& plan, std::uint32_t step,
+                                  const CostInputs& inputs) {
+  KnownValues known(plan, inputs.params, &inputs.drawn);
+  known.use_runs(inputs.run_params);
+  return known.sub_runs(step);
 }
 
 const CostDefaults& cost_defaults() {

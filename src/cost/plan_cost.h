@@ -51,6 +51,10 @@ struct CostInputs {
   std::uint32_t code_parallel = 2;                       // workers of code steps
   // How many items steps of the plan itself give or go over, by id, where somebody has counted.
   std::map<std::string, double, std::less<>> items;
+  // Of what steps of the plan itself go over: some items, drawn evenly from all of it, by id.
+  std::map<std::string, std::vector<Value>, std::less<>> drawn;
+  // Of a plan that runs often: the parameters of some of its runs, drawn evenly from all of them.
+  std::vector<Value> run_params;
 };
 
 struct StepEstimate {
@@ -84,6 +88,10 @@ struct PlanEstimate {
 
 // `rows`: how many times the plan itself runs (as a sub-plan under a for_each; 1 for a run).
 PlanEstimate estimate_plan(const PhysicalPlan& plan, const CostInputs& inputs, double rows = 1);
+
+// CostInputs::run_params of the sub-plan of a step, as far as they follow from what is given.
+std::vector<Value> params_of_runs(const PhysicalPlan& plan, std::uint32_t step,
+                                  const CostInputs& inputs);
 
 // The defaults, for docs and tests.
 struct CostDefaults {

@@ -1,6 +1,7 @@
 #include "cost/prompt_tokens.h"
 
 #include <algorithm>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@ namespace sluice {
 namespace {
 
 constexpr std::size_t kSampledItems = 4;
+constexpr std::size_t kSampledRuns = 16;
 constexpr double kOpeningTokens = 3;  // with which the template begins the answer
 
 double count_text(std::string_view text, const ModelCost* model) {
@@ -31,10 +33,11 @@ class PromptCounter {
   PromptCounter(const PhysicalStep& step, std::uint32_t index, KnownValues& known,
                 const ModelCost* model)
       : step_(step), index_(index), known_(known), model_(model) {
-    if (const Value* items = known.items(index)) {
-      spread_ = spread_items(items->size(), kSampledItems);
-      all_items_ = spread_.size() == items->size();
-    }
+    const std::span<const Value> items = known.some_items(index);
+    of_runs_ = items.empty() && !step.mapped && !known.runs().empty();
+    const std::size_t count = of_runs_ ? known.runs().size() : items.size();
+    spread_ = spread_items(count, of_runs_ ? kSampledRuns : kSampledItems);
+    all_items_ = !of_runs_ && known.items(index) != nullptr && spread_.size() == count;
   }
 
   PromptTokens count() {
@@ -103,7 +106,8 @@ class PromptCounter {
   bool count_sampled(const Expr& expr, Part part, std::size_t number) {
     std::vector<double> counts;
     for (std::uint32_t item : spread_) {
-      auto value = known_.leaf(index_, step_.body, number, expr, item);
+      auto value = of_runs_ ? known_.leaf_of_run(index_, step_.body, number, expr, item)
+                            : known_.leaf(index_, step_.body, number, expr, item);
       if (!value) return false;
       counts.push_back(count_value(*value, part));
     }
@@ -134,6 +138,7 @@ class PromptCounter {
   const ModelCost* model_;
   std::vector<std::uint32_t> spread_;
   bool all_items_ = false;
+  bool of_runs_ = false;  // the plan's own parameters differ from run to run
   PromptTokens made_;
   std::size_t leaf_ = 0;
   std::size_t messages_ = 0;

@@ -2,13 +2,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
+
+#include "data/value_codec.h"
+#include "plan/rewrite.h"
 
 namespace sluice {
 namespace {
 
 constexpr std::size_t kTriedItems = 64;  // on which a condition is evaluated before the run
+constexpr std::size_t kFewRuns = 16;     // that say less than what was seen of the first rows
 
 bool calls_something(OperatorKind op) {
   return op == OperatorKind::kLlm || op == OperatorKind::kTool || op == OperatorKind::kCode;
@@ -102,6 +109,7 @@ class RowEstimator {
 
   // Each by itself where it was seen alone, else its part of what they let through together.
   void learn_conditions(std::uint32_t index, const StepConditions& own) {
+    try_on_runs(index, own);
     std::vector<std::uint32_t> open;
     for (std::uint32_t key : own.own) {
       if (holds_[key]) continue;
@@ -120,6 +128,79 @@ class RowEstimator {
     for (std::uint32_t key : open) {
       holds_[key] = together ? root_of(*together, open.size()) : unknown_share();
     }
+  }
+
+  // What reads nothing but the plan's parameters holds for a part of its runs that can be counted.
+  // What was seen of the first rows says less: tables often lie in some order.
+  void try_on_runs(std::uint32_t index, const StepConditions& own) {
+    const std::size_t count = known_.runs().size();
+    if (count < kFewRuns && !all_runs()) return;
+    const Binding& when = plan_.steps[index].when->binding;
+    if (count == 0 || when.kind != Binding::Kind::kExpr) return;
+    const std::vector<std::string> texts = when.expr.conjuncts();
+    for (std::size_t i = 0; i < texts.size() && i < own.own.size(); ++i) {
+      const std::uint32_t key = own.own[i];
+      if (holds_[key]) continue;
+      auto binding = expression_binding(texts[i], when.pos);
+      if (!binding || binding->expr.inputs().empty()) continue;
+      std::vector<bool> held;
+      for (std::size_t run = 0; run < count; ++run) {
+        auto value = known_.of_run(binding->expr, run);
+        if (!value) break;
+        held.push_back(truthy(*value));
+      }
+      if (held.size() < count) continue;
+      const auto true_ones = static_cast<double>(std::ranges::count(held, true));
+      const auto all = static_cast<double>(count);
+      holds_[key] = all_runs() ? Estimate::exact(true_ones / all)
+                               : probability(true_ones, all, cost_defaults().selectivity, 2,
+                                             EstimateSource::kSample);
+      held_runs_.emplace(key, std::move(held));
+    }
+  }
+
+  bool all_runs() const { return static_cast<double>(known_.runs().size()) >= runs_.middle; }
+
+  // The part of a step's calls whose inputs no other call has, where these are parameters: counted
+  // on the runs that conditions are known to let through.
+  std::optional<Estimate> distinct_runs(std::uint32_t index) const {
+    const PhysicalStep& step = plan_.steps[index];
+    const std::vector<Value>& runs = known_.runs();
+    if (step.mapped || (runs.size() < kFewRuns && !all_runs())) return std::nullopt;
+    std::set<std::string_view> params;
+    for (const auto& leaf : step.body.leaf_inputs) {
+      for (std::uint32_t input : leaf) {
+        if (step.inputs[input].source != InputSource::kParam) return std::nullopt;
+        params.insert(step.inputs[input].param);
+      }
+    }
+    std::map<std::string, std::uint64_t> seen;
+    std::uint64_t count = 0;
+    for (std::size_t run = 0; run < runs.size(); ++run) {
+      if (!goes_on(index, run)) continue;
+      std::string inputs;
+      for (std::string_view param : params) {
+        const Value* value = runs[run].find(param);
+        if (value == nullptr) return std::nullopt;
+        const std::string encoded = encode_value(*value);
+        inputs += std::to_string(encoded.size()) + ":" + encoded;
+      }
+      ++seen[std::move(inputs)];
+      ++count;
+    }
+    if (count < kFewRuns && !all_runs()) return std::nullopt;
+    const auto alone = static_cast<std::uint64_t>(
+        std::ranges::count_if(seen, [](const auto& each) { return each.second == 1; }));
+    const double part = all_runs() ? 1 : static_cast<double>(runs.size()) / runs_.middle;
+    return distinct_part(count, seen.size(), alone, part);
+  }
+
+  bool goes_on(std::uint32_t index, std::size_t run) const {
+    const StepConditions& needs = conditions_.steps[index];
+    return std::ranges::all_of(held_runs_, [&](const auto& known) {
+      const auto& [key, held] = known;
+      return held[run] || !(needs.whole.has(key) || needs.task.has(key));
+    });
   }
 
   // The condition evaluated on values that are known before the run.
@@ -247,6 +328,7 @@ class RowEstimator {
       made.calls_per_task =
           rounds * turns == 1 ? Estimate::exact(1) : Estimate::rough(rounds * turns);
     }
+    if (auto given = distinct_runs(index)) made.distinct = *given;
     made.calls = made.asked * made.calls_per_task;
     if (step.advice.share_equal) made.calls = made.calls * made.distinct;
     if (step.logical.cache_ttl_ms && seen != nullptr) {
@@ -279,13 +361,31 @@ class RowEstimator {
   Observed& observed_;
   const CountedItems& counted_;
   PlanConditions conditions_;
-  std::vector<std::optional<Estimate>> holds_;  // of each condition
-  std::vector<Estimate> items_;                 // tasks of each step in one run of the plan
-  std::vector<BitSet> fails_;                   // steps without whose failing a task of it goes on
+  std::vector<std::optional<Estimate>> holds_;            // of each condition
+  std::map<std::uint32_t, std::vector<bool>> held_runs_;  // for which runs, where that is known
+  std::vector<Estimate> items_;  // tasks of each step in one run of the plan
+  std::vector<BitSet> fails_;    // steps without whose failing a task of it goes on
   std::vector<StepRows> made_;
 };
 
 }  // namespace
+
+Estimate distinct_part(std::uint64_t drawn, std::uint64_t distinct, std::uint64_t alone,
+                       double part) {
+  if (drawn == 0) return Estimate::exact(1);
+  const auto n = static_cast<double>(drawn);
+  const auto d = static_cast<double>(distinct);
+  if (part >= 1) return Estimate::exact(d / n);
+  const auto f1 = static_cast<double>(alone);
+  const double all = n / part;
+  // 1 - (1 - q) f1 / n is at least q: a value that was drawn is drawn at least once.
+  const double jackknife = d / (1 - (1 - part) * f1 / n);
+  const double least = std::sqrt(1 / part) * f1 + (d - f1);
+  const double most = d + f1 * (1 / part - 1);
+  const auto share = [all](double values) { return std::clamp(values / all, 0.0, 1.0); };
+  return {share(jackknife), share(std::min(least, jackknife)), share(std::max(most, jackknife)),
+          EstimateSource::kSample};
+}
 
 std::vector<StepRows> estimate_rows(const PhysicalPlan& plan, const Estimate& runs,
                                     KnownValues& known, Observed& observed,

@@ -3,6 +3,7 @@
 // each other. One thread.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -23,6 +24,14 @@ struct StepRows {
   Estimate distinct, calls, failure;
   double rounds = 1;  // of a sub-plan in one task
 };
+
+// What part of all calls has inputs that no other call has, from `drawn` of them (`part` of all)
+// with `distinct` different inputs, `alone` of which came once: the first-order jackknife (P. Haas,
+// J. Naughton, S. Seshadri, L. Stokes, "Sampling-based estimation of the number of distinct values
+// of an attribute", VLDB 1995). Its range reaches down to what is certain up to a factor (GEE, M.
+// Charikar et al., PODS 2000), and up to where each value that came once stands for others.
+Estimate distinct_part(std::uint64_t drawn, std::uint64_t distinct, std::uint64_t alone,
+                       double part);
 
 using CountedItems = std::map<std::string, double, std::less<>>;
 

@@ -52,7 +52,10 @@ struct EngineStats {
   std::uint64_t forced_tokens = 0;       // appended because a grammar left no choice
   std::uint64_t batches = 0;
   std::uint64_t aborted_batches = 0;
-  std::uint64_t busy_ns = 0;  // inside llama_decode
+  std::uint64_t busy_ns = 0;    // inside llama_decode
+  std::uint64_t choice_ns = 0;  // of processor: choosing tokens, with all that grammars take
+  std::uint64_t mask_ns = 0;    // of choice_ns: filling masks of allowed tokens
+  std::uint64_t masks = 0;      // that were filled
   std::uint64_t preemptions = 0;
   std::uint64_t dropped_tokens = 0;  // of kept prefixes that left the pool and host memory
   std::uint64_t moved_to_host_tokens = 0;

@@ -15,6 +15,9 @@ struct EngineCounters {
   std::atomic<std::uint64_t> batches = 0;
   std::atomic<std::uint64_t> aborted_batches = 0;
   std::atomic<std::uint64_t> busy_ns = 0;
+  std::atomic<std::uint64_t> choice_ns = 0;
+  std::atomic<std::uint64_t> mask_ns = 0;
+  std::atomic<std::uint64_t> masks = 0;
   std::atomic<std::uint64_t> preemptions = 0;
   std::atomic<std::uint64_t> dropped_tokens = 0;
   std::atomic<std::uint64_t> moved_to_host_tokens = 0;

@@ -69,6 +69,12 @@ void Generation::begin_with_forced() {
   forced_count_ += count;
 }
 
+void Generation::write_forced(Token token, const Vocabulary& vocabulary) {
+  TokenLogprob certain;
+  certain.forced = true;
+  write(token, std::move(certain), vocabulary);
+}
+
 void Generation::write(Token token, TokenLogprob&& logprob, const Vocabulary& vocabulary) {
   if (request_.sampling.logprobs) {
     logprob.token = printable(vocabulary.shown(token));
@@ -91,7 +97,7 @@ bool Generation::append_forced(const Vocabulary& vocabulary) {
   std::size_t most = std::min<std::size_t>(kMostAtOnce - next_tokens_.size(),
                                            request_.sampling.max_tokens - view.generated_tokens);
   std::vector<Token> forced = request_.grammar->take_forced(most);
-  for (Token token : forced) write(token, {}, vocabulary);
+  for (Token token : forced) write_forced(token, vocabulary);
   next_tokens_.insert(next_tokens_.end(), forced.begin(), forced.end());
   generated_.insert(generated_.end(), forced.begin(), forced.end());
   auto count = static_cast<std::uint32_t>(forced.size());
@@ -115,7 +121,7 @@ Token Generation::choose(std::span<const float> logits, const Vocabulary& vocabu
 }
 
 bool Generation::advance(std::span<const float> logits, const Vocabulary& vocabulary) {
-  for (Token token : std::exchange(begun_, {})) write(token, {}, vocabulary);
+  for (Token token : std::exchange(begun_, {})) write_forced(token, vocabulary);
   Token token = choose(logits, vocabulary);
   if (token < 0) {
     stuck_ = true;

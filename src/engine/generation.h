@@ -58,6 +58,10 @@ class Generation {
   bool advance(std::span<const float> logits, const Vocabulary& vocabulary);
   // Tokens that were appended without asking the model, since the last call.
   std::uint32_t take_forced_count() { return std::exchange(forced_count_, 0); }
+  // What its grammar's masks have taken, since the last call.
+  Grammar::MaskWork take_mask_work() {
+    return request_.grammar ? request_.grammar->take_mask_work() : Grammar::MaskWork{};
+  }
   void set_cached_tokens(std::uint32_t tokens) { cached_tokens_ = tokens; }
   // After the last token.
   Result<ModelReply> reply();
@@ -68,6 +72,7 @@ class Generation {
   Token choose(std::span<const float> logits, const Vocabulary& vocabulary);
   bool append_forced(const Vocabulary& vocabulary);
   void write(Token token, TokenLogprob&& logprob, const Vocabulary& vocabulary);
+  void write_forced(Token token, const Vocabulary& vocabulary);
   bool at_end();
   Result<void> read_json(ModelReply& reply);
   void show(const std::string& text);

@@ -8,7 +8,9 @@
 #include <exception>
 #include <mutex>
 #include <set>
+#include <utility>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "data/json.h"
 #include "engine/jump_forward.h"
@@ -37,6 +39,7 @@ struct Grammar::Impl {
   const JumpForward* jump_forward;
   std::vector<std::int32_t> words;
   bool filled = false;
+  MaskWork work;
 
   Impl(const xgrammar::CompiledGrammar& compiled, const Vocabulary& vocabulary,
        const JumpForward& jumps)
@@ -50,6 +53,7 @@ struct Grammar::Impl {
 
   void fill() {
     if (filled) return;
+    const std::int64_t began_ns = thread_cpu_ns();
     auto size = static_cast<std::int64_t>(words.size());
     DLTensor tensor{};
     tensor.data = words.data();
@@ -59,6 +63,8 @@ struct Grammar::Impl {
     tensor.shape = &size;
     if (!matcher.FillNextTokenBitmask(&tensor)) std::ranges::fill(words, -1);
     filled = true;
+    work.masks += 1;
+    work.cpu_ns += static_cast<std::uint64_t>(thread_cpu_ns() - began_ns);
   }
 };
 
@@ -66,6 +72,8 @@ Grammar::Grammar(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Grammar::Grammar(Grammar&&) noexcept = default;
 Grammar& Grammar::operator=(Grammar&&) noexcept = default;
 Grammar::~Grammar() = default;
+
+Grammar::MaskWork Grammar::take_mask_work() { return std::exchange(impl_->work, {}); }
 
 TokenMask Grammar::mask() {
   impl_->fill();

@@ -22,6 +22,12 @@ class Grammar {
   Grammar& operator=(Grammar&&) noexcept;
   ~Grammar();
 
+  // What filling masks has taken since it was asked last.
+  struct MaskWork {
+    std::uint64_t masks = 0;
+    std::uint64_t cpu_ns = 0;
+  };
+  MaskWork take_mask_work();
   // The tokens that may come next, at the end of the text also those that end generation.
   TokenMask mask();
   bool mask_is_ready() const;  // mask() costs nothing now

@@ -139,6 +139,7 @@ class Lane {
   std::vector<BatchPart> still_running(std::span<const BatchPart> parts) const;
   void repair(std::span<const BatchPart> parts);
   void take_results(const DecodeBatch& batch);
+  void count_choice(Generation& request, std::int64_t cpu_ns);
   void charge(std::span<const BatchPart> parts, double seconds);
   void fail_part(const BatchPart& part, int status);
 

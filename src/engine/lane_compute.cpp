@@ -206,6 +206,14 @@ void Lane::charge(std::span<const BatchPart> parts, double seconds) {
   }
 }
 
+void Lane::count_choice(Generation& request, std::int64_t cpu_ns) {
+  const Grammar::MaskWork masks = request.take_mask_work();
+  counters_.forced_tokens += request.take_forced_count();
+  counters_.choice_ns += static_cast<std::uint64_t>(cpu_ns);
+  counters_.mask_ns += masks.cpu_ns;
+  counters_.masks += masks.masks;
+}
+
 void Lane::take_results(const DecodeBatch& batch) {
   auto parts = batch.parts();
   for (const BatchPart& part : parts) {
@@ -232,8 +240,9 @@ void Lane::take_results(const DecodeBatch& batch) {
     if (!parts[i].output) continue;
     const float* logits = batch.logits(context_.get(), i);
     SLUICE_ENSURE(logits != nullptr, "libllama gives the logits that were asked for");
+    const std::int64_t began_ns = thread_cpu_ns();
     bool ended = request.advance({logits, vocabulary_.size()}, vocabulary_);
-    counters_.forced_tokens += request.take_forced_count();
+    count_choice(request, thread_cpu_ns() - began_ns);
     if (ended) finish(at, request.reply(), now);
   }
 }

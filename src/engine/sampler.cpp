@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 namespace sluice {
@@ -60,6 +62,47 @@ Token best_token(std::span<const float> logits, TokenMask mask) {
   return first_allowed(logits, mask, best_at == logits.size() ? 0 : best_at, best);
 }
 
+// e to the x for x <= 0, to 1e-6 of its value: 2 to the whole part as the exponent of a float, 2 to
+// the rest as a polynomial. No branches, so that a loop of it becomes vector instructions.
+float exp_below_zero(float x) {
+  constexpr float kLog2OfE = 1.44269504F;
+  constexpr float kRounds = 12582912.0F;  // 1.5 * 2^23: what is added to it loses its fraction
+  constexpr float kLeast = -87.0F;        // below it the exponent has no room
+  const float scaled = (x > kLeast ? x : kLeast) * kLog2OfE;
+  const float shifted = scaled + kRounds;
+  const float rest = scaled - (shifted - kRounds);
+  float power = 1.54035304e-4F;
+  power = power * rest + 1.33335581e-3F;
+  power = power * rest + 9.61812911e-3F;
+  power = power * rest + 5.55041087e-2F;
+  power = power * rest + 2.40226507e-1F;
+  power = power * rest + 6.93147181e-1F;
+  power = power * rest + 1.0F;
+  const auto whole = std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(kRounds);
+  return power * std::bit_cast<float>((whole + 127U) << 23U);
+}
+
+// Of e to the (logit - most).
+double sum_of_exp(std::span<const float> logits, float most) {
+  std::array<double, kBlock / 2> sums{};
+  std::size_t at = 0;
+  for (; at + sums.size() <= logits.size(); at += sums.size()) {
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += exp_below_zero(logits[at + i] - most);
+  }
+  double sum = 0;
+  for (; at < logits.size(); ++at) sum += exp_below_zero(logits[at] - most);
+  for (double part : sums) sum += part;
+  return sum;
+}
+
+float greatest_of(std::span<const float> logits) {
+  float best = kNothing;
+  for (std::size_t at = 0; at < logits.size(); at += kBlock) {
+    best = std::max(best, best_of_block(&logits[at], std::min(kBlock, logits.size() - at), ~0U));
+  }
+  return best;
+}
+
 }  // namespace
 
 Sampler::Sampler(const Sampling& sampling, std::uint64_t seed)
@@ -101,10 +144,8 @@ Token Sampler::pick(std::span<const float> logits, TokenMask mask) {
 }
 
 Logprobs logprobs(std::span<const float> logits, Token token, std::size_t top) {
-  double most = *std::ranges::max_element(logits);
-  double sum = 0;
-  for (float logit : logits) sum += std::exp(logit - most);
-  double log_sum = most + std::log(sum);
+  const float most = greatest_of(logits);
+  const double log_sum = most + std::log(sum_of_exp(logits, most));
   Logprobs out;
   out.chosen = logits[static_cast<std::size_t>(token)] - log_sum;
   if (top == 0) return out;

@@ -26,6 +26,7 @@ struct AsioHost::Impl : std::enable_shared_from_this<Impl> {
   asio::io_context& io;
   HostServices services;
   EventInbox* inbox = nullptr;
+  std::function<bool(const StartCall&)> lets;
   CallTargets targets;
   HostTimers timers;
   std::shared_ptr<CallRunner> calls;
@@ -102,6 +103,16 @@ void AsioHost::set_inbox(EventInbox* inbox) { impl_->inbox = inbox; }
 
 void AsioHost::add_plan(const PhysicalPlanPtr& plan, const PlanScope& scope) {
   impl_->targets.add_plan(plan, scope, impl_->services.resources);
+}
+
+void AsioHost::ask_before_calls(std::function<bool(const StartCall&)> lets) {
+  impl_->lets = std::move(lets);
+}
+bool AsioHost::lets_begin(const StartCall& start) { return !impl_->lets || impl_->lets(start); }
+
+void AsioHost::know_steps(const PhysicalPlanPtr& plan) {
+  const PlanScope* scope = impl_->services.resources.scope(plan->logical.get());
+  if (scope != nullptr) add_plan(plan, *scope);
 }
 
 void AsioHost::hold_calls() { impl_->calls->hold(); }

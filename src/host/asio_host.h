@@ -5,6 +5,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <functional>
 #include <memory>
 
 #include "host/host_services.h"
@@ -21,6 +22,9 @@ class AsioHost final : public Host {
   // Before the run starts: where events go, and what its plan's steps call.
   void set_inbox(EventInbox* inbox);
   void add_plan(const PhysicalPlanPtr& plan, const PlanScope& scope);
+
+  // Asked before each call leaves (Host::lets_begin).
+  void ask_before_calls(std::function<bool(const StartCall&)> lets);
 
   // Between the two no call leaves: those that come wait for the end of it, and can be cancelled
   // until then as if they had never been. For a run that is taken up only to be cancelled.
@@ -41,6 +45,8 @@ class AsioHost final : public Host {
   bool has_probe(const StartCall& start) override;
   void probe(const StartCall& start) override;
   Result<PhysicalPlanPtr> adopt(const AdmitPlan& admit, const Value& recorded) override;
+  void know_steps(const PhysicalPlanPtr& plan) override;
+  bool lets_begin(const StartCall& start) override;
 
  private:
   struct Impl;

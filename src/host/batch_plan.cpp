@@ -9,6 +9,8 @@
 #include "base/ids.h"
 #include "data/json.h"
 #include "plan/parse.h"
+#include "tools/table/cell.h"
+#include "tools/table/table_reader.h"
 #include "verify/verify.h"
 
 namespace sluice {
@@ -47,14 +49,10 @@ Value schema_of(const ParamSpec& param) {
 }
 
 Value input_tool(const BatchSpec& spec) {
-  Members columns;
-  for (const ParamSpec* param : row_params(spec)) {
-    columns.emplace_back(param->id, schema_of(*param));
-  }
   Members settings = {{"kind", Value::string("table")},
                       {"file", text(spec.input.file.string())},
                       {"format", Value::string(table_format_name(spec.input.format))},
-                      {"columns", Value::object(std::move(columns))}};
+                      {"columns", batch_columns(spec)}};
   if (!spec.input.query.empty()) settings.emplace_back("query", text(spec.input.query));
   if (!spec.input.table.empty()) settings.emplace_back("table", text(spec.input.table));
   if (spec.with_input) settings.emplace_back("whole", Value::boolean(true));
@@ -78,7 +76,7 @@ Value until_there_is_room() {
                         {"max_delay", Value::string("30s")}});
 }
 
-Value row_step(const BatchSpec& spec) {
+Value row_step(const BatchSpec& spec, const std::string& rows) {
   Members with;
   for (const ParamSpec* param : row_params(spec)) {
     with.emplace_back(param->id, text(fmt::format("{{{{ item['{}'] }}}}", param->id)));
@@ -87,7 +85,7 @@ Value row_step(const BatchSpec& spec) {
     if (!is_fixed(spec, param.id)) continue;
     with.emplace_back(param.id, text(fmt::format("{{{{ params.{} }}}}", param.id)));
   }
-  Members step = {{"for_each", Value::string("{{ steps.rows.output }}")},
+  Members step = {{"for_each", text(rows)},
                   {"plan", Value::string("row")},
                   {"with", Value::object(std::move(with))},
                   {"on_error", Value::object({{"step", Value::string("failed")}})}};
@@ -142,10 +140,11 @@ Value steps_of(const BatchSpec& spec) {
       {{"begin", Value::object({{"tool", Value::string("out.begin")},
                                 {"with", Value::object({{"run", Value::string("{{ run.id }}")}})},
                                 {"retry", until_there_is_room()}})},
-       {"rows", Value::object({{"after", Value::array({Value::string("begin")})},
-                               {"tool", Value::string("in.rows")},
-                               {"with", Value::object(std::move(limit))}})},
-       {std::string(kBatchRowStep), row_step(spec)},
+       {std::string(kBatchReadStep),
+        Value::object({{"after", Value::array({Value::string("begin")})},
+                       {"tool", Value::string("in.rows")},
+                       {"with", Value::object(std::move(limit))}})},
+       {std::string(kBatchRowStep), row_step(spec, "{{ steps.rows.output }}")},
        {"failed", failed_step()},
        {std::string(kBatchPutStep), put_step(spec)},
        {"finish", finish_step(spec)},
@@ -153,19 +152,48 @@ Value steps_of(const BatchSpec& spec) {
                                {"tool", Value::string("out.tidy")}})}});
 }
 
-Value batch_source(const BatchSpec& spec, const std::string& plan_name) {
+Members fixed_params(const BatchSpec& spec) {
   Members params;
   for (const ParamSpec& param : spec.plan->params) {
     if (is_fixed(spec, param.id)) params.emplace_back(param.id, schema_of(param));
   }
-  return Value::object(
-      {{"sluice", Value::integer(1)},
-       {"params", Value::object(std::move(params))},
-       {"tools", Value::object({{"in", input_tool(spec)}, {"out", output_tool(spec)}})},
-       {"plans", Value::object({{"row", Value::object({{"file", text(plan_name)}})}})},
-       {"concurrency", Value::integer(spec.plan->concurrency)},
-       {"steps", steps_of(spec)},
-       {"result", Value::string("{{ steps.finish.output }}")}});
+  return params;
+}
+
+// What both plans have around the user's, which may be put into its place by a pass.
+Members frame_of(const BatchSpec& spec, Members params) {
+  Members members = {
+      {"sluice", Value::integer(1)},
+      {"params", Value::object(std::move(params))},
+      {"plans",
+       Value::object({{"row", Value::object({{"file", text(spec.texts.front().first)}})}})},
+      {"concurrency", Value::integer(spec.plan->concurrency)}};
+  std::vector<Value> allowed;
+  for (const Located<std::string>& pass : spec.plan->allow) allowed.push_back(text(pass.value));
+  if (!allowed.empty()) members.emplace_back("allow", Value::array(std::move(allowed)));
+  return members;
+}
+
+Value batch_source(const BatchSpec& spec) {
+  Members members = frame_of(spec, fixed_params(spec));
+  members.emplace_back("tools",
+                       Value::object({{"in", input_tool(spec)}, {"out", output_tool(spec)}}));
+  members.emplace_back("steps", steps_of(spec));
+  members.emplace_back("result", Value::string("{{ steps.finish.output }}"));
+  return Value::object(std::move(members));
+}
+
+// `rows`: the parameter that has them.
+Value sample_source(const BatchSpec& spec, const std::string& rows) {
+  Members params = fixed_params(spec);
+  params.emplace_back(rows, Value::object({{"type", Value::string("array")}}));
+  Members members = frame_of(spec, std::move(params));
+  members.emplace_back("steps",
+                       Value::object({{std::string(kBatchRowStep),
+                                       row_step(spec, fmt::format("{{{{ params.{} }}}}", rows))},
+                                      {"failed", failed_step()}}));
+  members.emplace_back("result", text(fmt::format("{{{{ steps.{}.output }}}}", kBatchRowStep)));
+  return Value::object(std::move(members));
 }
 
 Error first_finding(const Diagnostics& findings, const std::vector<std::string>& files) {
@@ -190,6 +218,35 @@ Result<void> check_fixed(const BatchSpec& spec) {
   return {};
 }
 
+// The plan of `source`, with the user's in it, and what `given` makes of its parameters.
+Result<BatchPlan> read_made(const BatchSpec& spec, const Value& source, std::string_view what,
+                            const Value& given) {
+  BatchPlan batch;
+  const fs::path plan_name = spec.texts.front().first;
+  const std::string name = fmt::format("{} of {}", what, plan_name.filename().string());
+  batch.texts.emplace_back(name, to_json(source, {.indent = 2}));
+  for (const auto& file : spec.texts) batch.texts.push_back(file);
+  ParseOptions options;
+  options.read_file = [&batch](std::string_view wanted) -> Result<std::string> {
+    for (std::size_t i = 1; i < batch.texts.size(); ++i) {
+      if (batch.texts[i].first == wanted) return batch.texts[i].second;
+    }
+    return fail(ErrorCode::kFileUnreadable, fmt::format("{} was not read", wanted));
+  };
+  ParsedPlan parsed = parse_plan(batch.texts.front().second, name, options);
+  if (!parsed.plan || parsed.diagnostics.has_errors()) {
+    return std::unexpected(first_finding(
+        parsed.diagnostics, parsed.plan ? parsed.plan->files : std::vector<std::string>{name}));
+  }
+  Diagnostics findings;
+  batch.params = bind_params(*parsed.plan, given, findings);
+  if (findings.has_errors()) {
+    return std::unexpected(first_finding(findings, parsed.plan->files));
+  }
+  batch.plan = std::move(parsed.plan);
+  return batch;
+}
+
 std::string words_for_missing(const BatchSpec& spec, const std::vector<std::string>& missing) {
   std::string words =
       fmt::format("{} has no column for the parameter{} {}", spec.input.file.string(),
@@ -207,7 +264,22 @@ std::string words_for_missing(const BatchSpec& spec, const std::vector<std::stri
   return words;
 }
 
+Result<void> check_spec(const BatchSpec& spec) {
+  if (auto good = check_fixed(spec); !good) return good;
+  const auto missing = missing_columns(spec);
+  if (missing.empty()) return {};
+  return fail(ErrorCode::kParamMissing, words_for_missing(spec, missing));
+}
+
 }  // namespace
+
+Value batch_columns(const BatchSpec& spec) {
+  Members columns;
+  for (const ParamSpec* param : row_params(spec)) {
+    columns.emplace_back(param->id, schema_of(*param));
+  }
+  return Value::object(std::move(columns));
+}
 
 std::vector<std::string> missing_columns(const BatchSpec& spec) {
   std::vector<std::string> missing;
@@ -226,36 +298,59 @@ std::vector<std::string> unused_columns(const BatchSpec& spec) {
   return unused;
 }
 
-Result<BatchPlan> make_batch_plan(const BatchSpec& spec) {
-  if (auto good = check_fixed(spec); !good) return std::unexpected(good.error());
-  if (const auto missing = missing_columns(spec); !missing.empty()) {
-    return fail(ErrorCode::kParamMissing, words_for_missing(spec, missing));
-  }
-  BatchPlan batch;
-  const std::string plan_name = spec.texts.front().first;
-  const std::string name = fmt::format("batch of {}", fs::path(plan_name).filename().string());
-  batch.texts.emplace_back(name, to_json(batch_source(spec, plan_name), {.indent = 2}));
-  for (const auto& file : spec.texts) batch.texts.push_back(file);
-  ParseOptions options;
-  options.read_file = [&batch](std::string_view wanted) -> Result<std::string> {
-    for (std::size_t i = 1; i < batch.texts.size(); ++i) {
-      if (batch.texts[i].first == wanted) return batch.texts[i].second;
+std::vector<Value> draw_rows(const BatchSpec& spec, std::uint64_t rows, std::uint64_t bytes) {
+  constexpr std::uint64_t kMostRows = 1'000;
+  constexpr std::uint64_t kMostBytes = 16 << 20;
+  std::vector<Value> drawn;
+  auto columns = table_columns_of(batch_columns(spec));
+  auto reader = open_table(spec.input);
+  if (rows == 0 || !columns || !reader) return drawn;
+  const std::uint64_t row_bytes = std::max<std::uint64_t>(bytes / rows, 1);
+  const std::uint64_t wanted = std::min({rows, kMostRows, kMostBytes / row_bytes});
+  for (std::uint64_t i = 0; i < rows; ++i) {
+    if ((i + 1) * wanted / rows == i * wanted / rows) {
+      if (auto there = (*reader)->skip(); !there || !*there) break;
+      continue;
     }
-    return fail(ErrorCode::kFileUnreadable, fmt::format("{} was not read", wanted));
-  };
-  ParsedPlan parsed = parse_plan(batch.texts.front().second, name, options);
-  if (!parsed.plan || parsed.diagnostics.has_errors()) {
-    return std::unexpected(first_finding(
-        parsed.diagnostics, parsed.plan ? parsed.plan->files : std::vector<std::string>{name}));
+    auto row = (*reader)->next();
+    if (!row || !*row) break;
+    drawn.push_back(read_row(*columns, **row, (*reader)->cells_are_text()));
   }
-  Diagnostics findings;
-  batch.params =
-      bind_params(*parsed.plan, spec.fixed.is_null() ? Value::object({}) : spec.fixed, findings);
-  if (findings.has_errors()) {
-    return std::unexpected(first_finding(findings, parsed.plan->files));
+  return drawn;
+}
+
+std::optional<std::uint32_t> rows_at_once(const Plan& plan) {
+  constexpr std::uint32_t kLeast = 64;
+  std::vector<const Plan*> open{&plan};
+  while (!open.empty()) {
+    const Plan& next = *open.back();
+    open.pop_back();
+    for (const Step& step : next.steps) {
+      if (step.op == OperatorKind::kWait || step.produced_plan) return std::nullopt;
+    }
+    for (const auto& [id, inner] : next.plans) {
+      if (inner != nullptr) open.push_back(inner.get());
+    }
   }
-  batch.plan = std::move(parsed.plan);
-  return batch;
+  return std::max(2 * plan.concurrency, kLeast);
+}
+
+Result<BatchPlan> make_batch_plan(const BatchSpec& spec) {
+  if (auto good = check_spec(spec); !good) return std::unexpected(good.error());
+  const Value given = spec.fixed.is_null() ? Value::object({}) : spec.fixed;
+  return read_made(spec, batch_source(spec), "batch", given);
+}
+
+Result<BatchPlan> make_sample_plan(const BatchSpec& spec, std::vector<Value> rows) {
+  if (auto good = check_spec(spec); !good) return std::unexpected(good.error());
+  std::string name = "rows";
+  while (spec.plan->find_param(name) != nullptr) name += "_";
+  Members given;
+  if (spec.fixed.is_object()) {
+    given.assign(spec.fixed.members().begin(), spec.fixed.members().end());
+  }
+  given.emplace_back(name, Value::array(std::move(rows)));
+  return read_made(spec, sample_source(spec, name), "sample", Value::object(std::move(given)));
 }
 
 std::optional<BatchResult> read_batch_result(const Value& result) {

@@ -37,6 +37,7 @@ class CacheDatabase {
   // Always false. `why`: "" is what SQLite says. Statements must be gone.
   bool give_up(std::string_view why = "");
   std::string error() const;  // what SQLite says
+  int status() const { return database_ ? sqlite3_errcode(database_.get()) : SQLITE_ERROR; }
   const std::filesystem::path& file() const { return file_; }
   // Why it is not used; "" when it works.
   std::string problem;

@@ -2,14 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <utility>
 
 #include "data/json.h"
+#include "host/kept_results.h"
 #include "host/tool_call.h"
 #include "plan/duration.h"
-#include "plan/lower.h"
+#include "tools/table_query/run_table_query.h"
 
 namespace sluice {
 namespace {
@@ -20,26 +22,25 @@ constexpr std::int64_t kCodeTimeoutMs = 60'000;
 constexpr std::uint64_t kCodeMaxBytes = 16ULL << 20;
 // To find out whether larger inputs are equal to others costs more than it is likely to save.
 constexpr std::size_t kMostShared = 256 << 10;
+// For how long an answer of a model stands for equal calls of later runs.
+constexpr std::int64_t kReuseMs = 30LL * 24 * 3'600'000;
+// A smaller table is done sooner than another thread could take it up.
+constexpr std::size_t kSmallTable = 256;
 
-double cost_of(const Usage& usage, const ModelPrice& price) {
-  return static_cast<double>(usage.prompt_tokens) * price.usd_per_prompt_token +
-         static_cast<double>(usage.completion_tokens) * price.usd_per_completion_token;
-}
-
-// The meaning of the call with its inputs, on whatever step's account it is made.
-Hasher meaning_of(const HostCall& call) {
-  Hasher hasher;
-  hasher.field(result_key(*call.start.step, call.start.args));
+// What is asked, beside the step and its inputs.
+Hash256 with_model(Hasher hasher, const HostCall& call) {
   if (const ModelEntry* model = call.target->model) {
     hasher.field(model->identity).field(canonical_json(model->defaults.sampling));
   }
-  return hasher;
+  return hasher.finish();
 }
 
-// A model with tools: its call is one turn of several.
-bool has_tools(const HostCall& call) {
-  const Value* tools = call.start.args.find("tools");
-  return call.start.step->logical.op == OperatorKind::kLlm && tools != nullptr && tools->size() > 0;
+bool is_greedy(const HostCall& call) {
+  const Value* heat = call.start.args.find("temperature");
+  if (heat == nullptr || heat->is_null()) {
+    heat = call.target->model->defaults.sampling.find("temperature");
+  }
+  return heat == nullptr || heat->is_null() || (heat->is_number() && heat->as_double() == 0);
 }
 
 }  // namespace
@@ -50,17 +51,21 @@ CallRunner::CallRunner(asio::io_context& io, const HostServices& services,
       services_(services),
       targets_(targets),
       deliver_(std::move(deliver)),
-      probed_(std::move(probed)) {}
+      probed_(std::move(probed)),
+      bulk_(std::make_shared<BulkCalls>(BulkCalls::Ways{
+          .later =
+              [this](std::function<void()> work) {
+                later([work = std::move(work)](CallRunner&) { work(); });
+              },
+          .end = [this](const HostCallPtr& call,
+                        CallOutcome outcome) { end(call, std::move(outcome)); }})) {}
 
 CallRunner::~CallRunner() {
-  for (auto& [ref, call] : calls_) call->timer.reset();
-}
-
-template <class Work>
-void CallRunner::later(Work work) {
-  asio::post(io_, [weak = weak_from_this(), work = std::move(work)]() mutable {
-    if (auto self = weak.lock()) work(*self);
-  });
+  for (auto& [ref, call] : calls_) {
+    call->timer.reset();
+    call->hedge_timer.reset();
+    if (call->stop_table) call->stop_table->store(true);
+  }
 }
 
 Result<void> CallRunner::load(StartCall& start) const {
@@ -98,7 +103,7 @@ void CallRunner::dispatch(const HostCallPtr& call) {
   }
   if (call->start.undo) return begin_undo(call);
   if (!call->start.wanted.is_null()) return begin_wanted(call);
-  if (find_in_cache(call) || leave_to_equal(call)) return;
+  if (leave_to_equal(call) || find_kept(call)) return;
   make(call);
 }
 
@@ -110,6 +115,8 @@ void CallRunner::make(const HostCallPtr& call) {
       return begin_model(call);
     case OperatorKind::kCode:
       return begin_code(call);
+    case OperatorKind::kTable:
+      return begin_table(call);
     default:
       return end_failed(call, Error(ErrorCode::kInternal, "a step that calls nothing"));
   }
@@ -118,14 +125,19 @@ void CallRunner::make(const HostCallPtr& call) {
 void CallRunner::end(const HostCallPtr& call, CallOutcome outcome) {
   if (std::exchange(call->ended, true)) return;
   if (call->timer) call->timer->cancel();
+  if (call->hedge_timer) call->hedge_timer->cancel();
   // What goes into the run's state goes into its journal: words of others may hold our keys.
   if (auto* failed = std::get_if<CallFailed>(&outcome.result)) {
     failed->error = services_.resources.redactor().clean(failed->error);
   }
   leave_gate(*call);
-  const auto* returned = std::get_if<CallReturned>(&outcome.result);
-  if (call->cache_key && returned != nullptr && !returned->cached) {
-    services_.cache.put(*call->cache_key, returned->output);
+  if (call->cache_key) {
+    const Value* output = to_keep(outcome.result);
+    if (output != nullptr) services_.cache.put(*call->cache_key, *output, call->cache_ttl_ms);
+  }
+  auto* returned = std::get_if<CallReturned>(&outcome.result);
+  if (returned != nullptr && !returned->cached && call->hedged) {
+    returned->from = CallReturned::From::kHedged;
   }
   tell_equals(*call, outcome);
   later([call, outcome = std::move(outcome)](CallRunner& self) mutable {
@@ -136,14 +148,33 @@ void CallRunner::end(const HostCallPtr& call, CallOutcome outcome) {
   });
 }
 
+// Whether answers of earlier runs stand for it. Who runs a server need not honour a seed.
+bool CallRunner::reuses(const HostCall& call) {
+  const StepAdvice& advice = call.start.step->advice;
+  const ModelEntry* model = call.target->model;
+  if (!advice.reuse_results || !advice.first_model.empty() || model == nullptr) return false;
+  if (call.start.args.labels().secret) return false;
+  return runs_here(*model) || is_greedy(call);
+}
+
 // True when the output was kept by an earlier run, or this one.
-bool CallRunner::find_in_cache(const HostCallPtr& call) {
+bool CallRunner::find_kept(const HostCallPtr& call) {
   const PhysicalStep& step = *call->start.step;
-  if (!step.logical.cache_ttl_ms || call->start.streaming || has_tools(*call)) return false;
-  call->cache_key = meaning_of(*call).finish();
-  auto value = services_.cache.find(*call->cache_key, *step.logical.cache_ttl_ms);
-  if (!value) return false;
-  end(call, {CallReturned{std::move(*value), true}, {}});
+  if (call->start.streaming || has_tools(*call)) return false;
+  if (step.logical.cache_ttl_ms) {
+    call->cache_key = with_model(call_meaning(step, call->start.args), *call);
+    call->cache_ttl_ms = *step.logical.cache_ttl_ms;
+  } else if (reuses(*call)) {
+    call->cache_key = with_model(reuse_meaning(step, call->start.args), *call);
+    call->cache_ttl_ms = kReuseMs;
+  } else {
+    return false;
+  }
+  auto found = services_.cache.find(*call->cache_key, call->cache_ttl_ms);
+  if (!found) return false;
+  using From = CallReturned::From;
+  const From from = found->earlier ? From::kEarlierRun : From::kEqual;
+  end(call, {CallReturned{std::move(found->output), true, from}, {}});
   return true;
 }
 
@@ -154,14 +185,16 @@ bool CallRunner::leave_to_equal(const HostCallPtr& call) {
     return false;
   }
   if (call->start.args.memory_bytes() > kMostShared) return false;
-  const Hash256 key =
-      meaning_of(*call).field(static_cast<std::uint64_t>(call->start.timeout_ms)).finish();
+  Hasher meaning = call_meaning(*call->start.step, call->start.args);
+  meaning.field(static_cast<std::uint64_t>(call->start.timeout_ms));
+  const Hash256 key = with_model(std::move(meaning), *call);
+  using From = CallReturned::From;
   SharedCalls::Answer answer =
       shared_.ask(key, [weak = weak_from_this(), call](const SharedCalls::Told& told) {
         auto self = weak.lock();
         if (!self || call->ended) return false;
         if (told.output != nullptr) {
-          self->end(call, {CallReturned{*told.output, true}, {}});
+          self->end(call, {CallReturned{*told.output, true, From::kEqual}, {}});
           return true;
         }
         call->shared_turn = told.turn;
@@ -171,7 +204,7 @@ bool CallRunner::leave_to_equal(const HostCallPtr& call) {
         return true;
       });
   if (answer.output) {
-    end(call, {CallReturned{std::move(*answer.output), true}, {}});
+    end(call, {CallReturned{std::move(*answer.output), true, From::kEqual}, {}});
     return true;
   }
   call->shared_key = key;
@@ -184,7 +217,7 @@ void CallRunner::tell_equals(HostCall& call, const CallOutcome& outcome) {
   if (!call.shared_key) return;
   const Hash256 key = *std::exchange(call.shared_key, std::nullopt);
   if (const auto* returned = std::get_if<CallReturned>(&outcome.result)) {
-    if (!returned->cached) shared_.succeeded(key, returned->output);
+    if (stands_for_equals(*returned, call.shared_turn)) shared_.succeeded(key, returned->output);
     return;
   }
   const auto* failed = std::get_if<CallFailed>(&outcome.result);
@@ -250,6 +283,9 @@ void CallRunner::send(const HostCallPtr& call, const ToolTarget& target, SchemaP
   if (!request) return end_failed(call, request.error());
   // Its schema is that of one item, whether the items come one by one or together.
   if (spec.streams) call->item_schema = std::exchange(output, nullptr);
+  if (BulkCalls::may_carry(call->start, spec)) {
+    return bulk_->add(call, target, std::move(*request), std::move(output));
+  }
   go(call, *target.tool->tool, std::move(*request), std::move(output), spec.effect);
 }
 
@@ -266,36 +302,58 @@ void CallRunner::begin_code(const HostCallPtr& call) {
   go(call, services_.code, std::move(request), step.output, Effect::kPure);
 }
 
-void CallRunner::go(const HostCallPtr& call, Tool& tool, ToolCall request, SchemaPtr output,
-                    Effect effect) {
-  const bool streaming = request.streaming;
-  ToolCallbacks callbacks;
-  callbacks.on_item = [weak = weak_from_this(), call](Value value) {
-    auto self = weak.lock();
-    return self && self->item(call, std::move(value));
+// A large table is worked on by the pool; nothing waits for it but this call.
+void CallRunner::begin_table(const HostCallPtr& call) {
+  const Step& step = call->start.step->logical;
+  if (step.table == nullptr) {
+    return end_failed(call, Error(ErrorCode::kInternal, "a table step without its query"));
+  }
+  call->stop_table = std::make_shared<std::atomic<bool>>(false);
+  auto work = [query = step.table, args = call->start.args, stop = call->stop_table] {
+    return run_table_query(*query, args, {.stop = *stop});
   };
-  callbacks.on_end = [weak = weak_from_this(), call, streaming, effect,
-                      output = std::move(output)](std::expected<ToolReply, ToolFailure> reply) {
-    auto self = weak.lock();
-    if (!self) return;
-    if (reply) {
-      if (auto misfit = check_items(call->item_schema, reply->output)) {
-        return self->end_failed(call, *misfit);
-      }
-    }
-    // The items were the output of a stream.
-    const bool has_output = !streaming || (reply && !reply->output.is_null());
-    self->end(call, tool_outcome(has_output ? output : nullptr, effect, std::move(reply)));
-  };
-  call->tool = &tool;
-  call->tool_call = tool.call(std::move(request), std::move(callbacks));
+  if (!services_.blocking || table_rows(call->start.args) <= kSmallTable) {
+    return table_ended(call, work());
+  }
+  call->timeout_ms = call->start.timeout_ms;
+  if (call->timeout_ms > 0) {
+    call->timer =
+        std::make_unique<asio::steady_timer>(io_, std::chrono::milliseconds(call->timeout_ms));
+    call->timer->async_wait([call](boost::system::error_code cancelled) {
+      if (cancelled || call->ended) return;
+      call->timed_out = true;
+      call->stop_table->store(true);
+    });
+  }
+  asio::post(services_.blocking, [weak = weak_from_this(), of = std::weak_ptr(call), &io = io_,
+                                  work = std::move(work)]() mutable {
+    Result<Value> output = work();
+    asio::post(io, [weak = std::move(weak), of = std::move(of), output = std::move(output)] {
+      auto self = weak.lock();
+      auto call = of.lock();
+      if (self && call) self->table_ended(call, output);
+    });
+  });
+}
+
+void CallRunner::table_ended(const HostCallPtr& call, Result<Value> output) {
+  if (!output && call->timed_out) {
+    return end_failed(
+        call, Error(ErrorCode::kTimeout, fmt::format("the table took longer than {}",
+                                                     format_duration_ms(call->timeout_ms))));
+  }
+  if (!output) return end_failed(call, output.error());
+  if (auto misfit = check_output(call->start.step->logical.output, *output)) {
+    return end_failed(call, *misfit);
+  }
+  end(call, CallOutcome::returned(*std::move(output)));
 }
 
 // False: the call pauses until its consumers have room.
 bool CallRunner::item(const HostCallPtr& call, const Value& value) {
   if (call->ended) return true;
   if (auto misfit = check_output(call->item_schema, value)) {
-    later([call](CallRunner& self) { self.cancel_tool(*call); });
+    later([call](CallRunner& self) { self.cancel_attempts(*call); });
     end_failed(call, *misfit);
     return true;
   }
@@ -303,74 +361,6 @@ bool CallRunner::item(const HostCallPtr& call, const Value& value) {
   deliver_({0, ItemEmitted{call->start.call, value.with_labels({.untrusted = true})}});
   call->paused = call->credit == 0;
   return !call->paused;
-}
-
-void CallRunner::cancel_tool(const HostCall& call) {
-  if (call.tool != nullptr) call.tool->cancel(call.tool_call);
-}
-
-void CallRunner::begin_model(const HostCallPtr& call) {
-  ModelEntry* model = call->target->model;
-  if (model == nullptr) {
-    return end_failed(call, Error(ErrorCode::kModelUnknown,
-                                  fmt::format("no model {}", call->start.step->logical.target)));
-  }
-  if (model->problem) return end_failed(call, *model->problem);
-  auto offered = CallTargets::offered(*call->target->scope, call->start.args);
-  if (!offered) return end_failed(call, offered.error());
-  auto request = make_model_request(call->start, model->defaults, *offered, services_.run_id);
-  if (!request) return end_failed(call, request.error());
-  call->timeout_ms = request->timeout_ms;
-  // This run's own answers say more than earlier runs'.
-  if (auto seen = lengths_.expected(call->start.step->step_hash)) {
-    request->hints.expected_tokens = seen;
-  }
-  ModelCallbacks callbacks;
-  callbacks.on_end = [weak = weak_from_this(), call](Result<ModelReply> reply) {
-    auto self = weak.lock();
-    if (!self) return;
-    self->later([call, reply = std::move(reply)](CallRunner& runner) mutable {
-      runner.model_ended(call, std::move(reply));
-    });
-  };
-  call->model = model->instance.get();
-  call->request = call->model->submit(std::move(*request), std::move(callbacks));
-  if (call->timeout_ms > 0) limit_time(call);
-}
-
-void CallRunner::limit_time(const HostCallPtr& call) {
-  call->timer =
-      std::make_unique<asio::steady_timer>(io_, std::chrono::milliseconds(call->timeout_ms));
-  call->timer->async_wait([call](boost::system::error_code cancelled) {
-    if (cancelled || call->ended) return;
-    call->timed_out = true;
-    call->model->cancel(call->request);
-  });
-}
-
-void CallRunner::model_ended(const HostCallPtr& call, Result<ModelReply> reply) {
-  if (!reply && call->timed_out) {
-    return end_failed(
-        call, Error(ErrorCode::kTimeout, fmt::format("the model did not answer within {}",
-                                                     format_duration_ms(call->timeout_ms))));
-  }
-  if (reply) {
-    lengths_.record(call->start.step->step_hash, reply->usage.completion_tokens);
-    prefetch_next_turn(*call, *reply);
-  }
-  CallOutcome outcome = model_outcome(call->start, std::move(reply));
-  outcome.usage.usd = cost_of(outcome.usage, call->target->model->price);
-  end(call, std::move(outcome));
-}
-
-// While the tools that the model asked for run, the engine computes what is known of the next turn.
-void CallRunner::prefetch_next_turn(const HostCall& call, const ModelReply& reply) const {
-  if (!reply.tool_calls.is_array() || reply.tool_calls.size() == 0) return;
-  auto offered = CallTargets::offered(*call.target->scope, call.start.args);
-  if (!offered) return;
-  auto next =
-      make_next_turn(call.start, call.target->model->defaults, *offered, services_.run_id, reply);
-  if (next) call.model->prefetch(*next);
 }
 
 void CallRunner::probe(const StartCall& start) {
@@ -410,12 +400,18 @@ void CallRunner::cancel(const CallRef& ref) {
   auto found = calls_.find(ref);
   if (found == calls_.end() || found->second->ended) return;
   HostCall& call = *found->second;
-  if (call.model == nullptr && call.tool == nullptr) {
-    return end_failed(found->second,
-                      Error(ErrorCode::kCancelled, "cancelled before it could start"));
+  if (call.stop_table) {
+    call.stop_table->store(true);
+    return end_failed(found->second, Error(ErrorCode::kCancelled, "the table was cancelled"));
   }
-  if (call.model != nullptr) call.model->cancel(call.request);
-  cancel_tool(call);
+  if (call.model == nullptr && call.tool == nullptr) {
+    const bool carried = call.bulk != nullptr;
+    end_failed(found->second,
+               Error(ErrorCode::kCancelled, carried ? "cancelled while a bulk call carried it"
+                                                    : "cancelled before it could start"));
+    return bulk_->left(call);
+  }
+  cancel_attempts(call);
 }
 
 void CallRunner::resume(const CallRef& ref) {

@@ -4,13 +4,17 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <functional>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "host/bulk_calls.h"
 #include "host/call_outcome.h"
 #include "host/call_targets.h"
+#include "host/hedge_budget.h"
 #include "host/host_services.h"
 #include "host/open_calls.h"
 #include "host/shared_calls.h"
@@ -41,7 +45,11 @@ class CallRunner : public std::enable_shared_from_this<CallRunner> {
  private:
   // `work` on the run's thread unless the runner is gone by then.
   template <class Work>
-  void later(Work work);
+  void later(Work work) {
+    boost::asio::post(io_, [weak = weak_from_this(), work = std::move(work)]() mutable {
+      if (auto self = weak.lock()) work(*self);
+    });
+  }
   Result<void> load(StartCall& start) const;
 
   void dispatch(const HostCallPtr& call);
@@ -50,7 +58,11 @@ class CallRunner : public std::enable_shared_from_this<CallRunner> {
   void end_failed(const HostCallPtr& call, Error error) {
     end(call, CallOutcome::failed(std::move(error)));
   }
-  bool find_in_cache(const HostCallPtr& call);
+  static bool has_tools(const HostCall& call);
+  static bool runs_here(const ModelEntry& model);
+  static bool reuses(const HostCall& call);
+  static bool may_hedge(const HostCall& call);
+  bool find_kept(const HostCallPtr& call);
   bool leave_to_equal(const HostCallPtr& call);
   void tell_equals(HostCall& call, const CallOutcome& outcome);
 
@@ -59,6 +71,8 @@ class CallRunner : public std::enable_shared_from_this<CallRunner> {
   void begin_undo(const HostCallPtr& call);
   void begin_code(const HostCallPtr& call);
   void begin_model(const HostCallPtr& call);
+  void begin_table(const HostCallPtr& call);
+  void table_ended(const HostCallPtr& call, Result<Value> output);
 
   // Starts the call, or keeps it until one of the function's places is free.
   void pass_gate(const HostCallPtr& call, CallGate& gate, std::uint32_t places,
@@ -66,8 +80,13 @@ class CallRunner : public std::enable_shared_from_this<CallRunner> {
   void leave_gate(HostCall& call);
   void send(const HostCallPtr& call, const ToolTarget& target, SchemaPtr output);
   void go(const HostCallPtr& call, Tool& tool, ToolCall request, SchemaPtr output, Effect effect);
+  CallId start_attempt(const HostCallPtr& call, ToolCall request, SchemaPtr output, Effect effect);
   bool item(const HostCallPtr& call, const Value& value);
-  void cancel_tool(const HostCall& call);
+  void cancel_attempts(const HostCall& call);
+  RequestId submit_attempt(const HostCallPtr& call, ModelRequest request);
+  // `second` is called when the call takes too long.
+  void hedge(const HostCallPtr& call, std::function<void()> second);
+  void attempt_ended(const HostCallPtr& call, CallOutcome outcome);
   void limit_time(const HostCallPtr& call);
   void model_ended(const HostCallPtr& call, Result<ModelReply> reply);
   void prefetch_next_turn(const HostCall& call, const ModelReply& reply) const;
@@ -81,6 +100,8 @@ class CallRunner : public std::enable_shared_from_this<CallRunner> {
   std::unordered_map<const FunctionSpec*, CallGate> gates_;
   StepLengths lengths_;
   SharedCalls shared_;
+  std::shared_ptr<BulkCalls> bulk_;
+  HedgeBudget hedges_;
   bool holding_ = false;
   std::vector<HostCallPtr> held_;
 };

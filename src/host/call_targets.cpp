@@ -40,7 +40,7 @@ std::string original_key(const StartCall& start) {
 }  // namespace
 
 void CallTargets::add_plan(const PhysicalPlanPtr& plan, const PlanScope& scope,
-                           const Resources& resources) {
+                           Resources& resources) {
   plans_.push_back(plan);
   for (const PhysicalStep& step : plan->steps) {
     StepTarget target{.scope = &scope};
@@ -48,7 +48,8 @@ void CallTargets::add_plan(const PhysicalPlanPtr& plan, const PlanScope& scope,
       target.tool = scope.tool(step.logical.target);
       target.function = scope.find(step.logical.target, step.logical.function);
     } else if (step.logical.op == OperatorKind::kLlm) {
-      target.model = scope.model(step.logical.target);
+      target.model =
+          resources.small_model_first(step.advice, scope, scope.model(step.logical.target));
     }
     const bool is_new = targets_.insert_or_assign(&step, target).second;
     if (!is_new || step.plan == nullptr) continue;

@@ -34,7 +34,7 @@ struct ToolTarget {
 
 class CallTargets {
  public:
-  void add_plan(const PhysicalPlanPtr& plan, const PlanScope& scope, const Resources& resources);
+  void add_plan(const PhysicalPlanPtr& plan, const PlanScope& scope, Resources& resources);
   const StepTarget* find(const PhysicalStep* step) const;
 
   // The functions that an llm step offers to its model, by `tools: [db.query, fs]` of its `with`.

@@ -23,6 +23,8 @@ struct HostServices {
   // Of plans that steps produce.
   OptimizerSettings optimizer = {};
   const StatisticsStore* history = nullptr;  // may be null
+  // A pool for work that takes a while; without one the run's thread does it.
+  boost::asio::any_io_executor blocking = {};
 };
 
 }  // namespace sluice

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/random.h"
+#include "host/batch_plan.h"
 #include "host/cost_inputs.h"
 #include "host/journal_place.h"
 #include "host/weights.h"
@@ -55,6 +56,18 @@ std::vector<std::string> kept_hashes(const TakenRun* taken) {
   return hashes;
 }
 
+// What the run was given, as its state has it.
+Value params_of_run(const Plan& plan, const RunState& state) {
+  std::vector<Value::Member> members;
+  for (const ParamSpec& param : plan.params) {
+    if (!state.alive(0)) break;
+    StepInput input;
+    input.param = param.id;
+    members.emplace_back(param.id, state.result_input(0, input));
+  }
+  return Value::object(std::move(members));
+}
+
 }  // namespace
 
 LiveRun::LiveRun(std::string run_id, const RunRequest* request, const TakenRun* taken,
@@ -88,7 +101,14 @@ void LiveRun::on_trace(const TraceEvent& event) {
   summary_.on_trace(event);
   statistics_.on_trace(event);
   observer_.on_trace(event);
+  live_ = live_ || event.kind == TraceKind::kRecovered ||
+          (event.kind == TraceKind::kRunStarted && taken_ == nullptr);
   stop_when_wanted();
+  if (adaptive_ == nullptr) return;
+  adaptive_->on_trace(event);
+  if (!live_ || look_posted_ || !adaptive_->due()) return;
+  look_posted_ = true;
+  asio::post(io_, [this] { look_at_rows(); });
 }
 
 void LiveRun::restored(std::string_view folded) {
@@ -195,6 +215,10 @@ void LiveRun::start_new(const PlanScope& scope) {
   if (findings.has_errors()) return refuse({std::move(findings), std::nullopt});
   auto plan = optimized(scope);
   if (!plan) return refuse({{}, plan.error()});
+  if (observer_.wants_stop()) {  // what passes make of the plan was all that it wanted to know
+    report_.outcome.status = RunStatus::kInterrupted;
+    return stop();
+  }
   make_loop(*plan, scope);
   const RunOptions options{report_.run_id, request_->params, seed_};
   if (settings_.journal != nullptr) {
@@ -214,7 +238,7 @@ void LiveRun::start_new(const PlanScope& scope) {
 Result<PhysicalPlanPtr> LiveRun::optimized(const PlanScope& scope) {
   const OptimizerSettings settings = optimizer();
   if (settings.off) return lower_plan(request_->plan, scope);
-  const CostInputs cost = make_cost_inputs(scope, resources_, &history_, &request_->params);
+  const CostInputs cost = cost_inputs(scope, &request_->params);
   auto made = optimize_plan({.plan = request_->plan,
                              .tools = scope,
                              .params = &request_->params,
@@ -222,15 +246,79 @@ Result<PhysicalPlanPtr> LiveRun::optimized(const PlanScope& scope) {
                              .settings = settings});
   if (!made) return std::unexpected(made.error());
   observer_.on_optimized(*made);
+  adapt_rows_of(made->physical, std::move(made->after));
   return std::move(made->physical);
+}
+
+const std::optional<BatchExtent>& LiveRun::batch() const {
+  return taken_ != nullptr ? taken_->before.batch : request_->batch;
+}
+
+CostInputs LiveRun::cost_inputs(const PlanScope& scope, const Value* params) {
+  CostInputs cost = make_cost_inputs(scope, resources_, &history_, params);
+  if (batch()) cost.items[std::string(kBatchReadStep)] = static_cast<double>(batch()->rows);
+  if (request_ != nullptr && !request_->drawn_rows.empty()) {
+    cost.drawn[std::string(kBatchRowStep)] = request_->drawn_rows;
+  }
+  return cost;
+}
+
+// ---- rows of a batch ----
+
+// A fork takes over what the other run did, step by step: its plan stays.
+void LiveRun::adapt_rows_of(const PhysicalPlanPtr& plan, PlanEstimate expected) {
+  const bool fork =
+      taken_ != nullptr ? !taken_->header.forked_from.empty() : request_->forked.has_value();
+  const OptimizerSettings settings = optimizer();
+  const auto step = AdaptiveRows::rows_step(*plan);
+  if (!batch() || fork || settings.off || settings.without.contains(kAdaptName) || !step) return;
+  adaptive_ = std::make_unique<AdaptiveRows>(plan, *step, std::move(expected));
+}
+
+void LiveRun::take_earlier_forms() {
+  if (adaptive_ == nullptr) return;
+  for (const StepReplanned& form : loop_->state().replanned()) adaptive_->take_form(form.plan);
+}
+
+// What the rows have shown may ask for another order of their work.
+void LiveRun::look_at_rows() {
+  look_posted_ = false;
+  if (stopping_ || stop_asked_ || interrupts_ > 0 || !loop_ || loop_->state().ended()) return;
+  const PlanScope& scope = *resources_.scope(plan().get());
+  const Value params = params_of_run(*plan(), loop_->state());
+  const StatisticsTable sample = statistics_.seen();
+  CostInputs cost = cost_inputs(scope, &params);
+  cost.sample = &sample;
+  auto found = adaptive_->look(
+      {.plan = plan(), .tools = scope, .params = &params, .cost = cost, .settings = optimizer()});
+  if (found) loop_->replan(found->step, std::move(found->plan), std::move(found->why));
+}
+
+// The run stops for its sample: what will all rows cost?
+void LiveRun::forecast() {
+  if (!batch() || settings_.hold_rows_after == 0 || !loop_) return;
+  const PlanScope& scope = *resources_.scope(plan().get());
+  const Value params = params_of_run(*plan(), loop_->state());
+  const StatisticsTable sample = statistics_.seen();
+  CostInputs cost = cost_inputs(scope, &params);
+  cost.sample = &sample;
+  const PhysicalPlanPtr now = adaptive_ != nullptr ? adaptive_->plan() : running_;
+  SampleForecast made;
+  made.all = estimate_plan(*now, cost);
+  cost.items[std::string(kBatchReadStep)] = static_cast<double>(settings_.hold_rows_after);
+  made.sample = estimate_plan(*now, cost);
+  report_.forecast = std::move(made);
 }
 
 // Of the run and of the plans that its steps produce, whoever has taken it up since it began.
 OptimizerSettings LiveRun::optimizer() const {
   if (taken_ == nullptr) {
     OptimizerSettings settings = settings_.optimizer;
-    // Which step runs again is said by its name: it must not be done by another one's task.
-    if (request_->forked) settings.without.emplace("merge_equal_steps");
+    // Which step runs again is said by its name: it must not be done by another one's task, and
+    // its own steps and values must be there.
+    if (request_->forked) {
+      settings.without.insert({"merge_equal_steps", "inline_plans", "fuse_values", "ask_together"});
+    }
     return settings;
   }
   OptimizerSettings begun;
@@ -275,6 +363,7 @@ RunSurroundings LiveRun::surroundings() const {
   now.isolated_code = environment_.isolate_code;
   now.seed = seed_;
   if (request_ != nullptr) now.inputs = request_->inputs;
+  if (request_ != nullptr) now.batch = request_->batch;
   const OptimizerSettings passes = optimizer();
   now.optimized = !passes.off;
   now.without_passes.assign(passes.without.begin(), passes.without.end());
@@ -317,6 +406,12 @@ bool LiveRun::still_fits() {
 void LiveRun::take_up(const PlanScope& scope) {
   if (!still_fits()) return;
   make_loop(taken_->plan.physical, scope);
+  if (batch() && !to_cancel()) {
+    const CostInputs cost = cost_inputs(scope, nullptr);
+    PlanEstimate expected = estimate_plan(*taken_->plan.physical, cost);
+    observer_.on_expected(expected);
+    adapt_rows_of(taken_->plan.physical, std::move(expected));
+  }
   RunCard card = taken_->journaled.card;
   loop_->record_in({*settings_.journal, taken_->lease, taken_->header, process_owner(), card});
   if (taken_->reuse) loop_->reuse(taken_->reuse);
@@ -326,6 +421,7 @@ void LiveRun::take_up(const PlanScope& scope) {
   auto resumed = loop_->resume();
   if (!resumed) return refuse({{}, resumed.error()});
   report_.resumed = *resumed;
+  take_earlier_forms();
   take_messages();  // what was sent while nobody had the run: before it stops in doubt once more
   if (!to_cancel()) observer_.on_resumed(*resumed);
   watch_inbox();
@@ -338,8 +434,10 @@ void LiveRun::take_up(const PlanScope& scope) {
 void LiveRun::make_loop(const PhysicalPlanPtr& plan, const PlanScope& scope) {
   host_ = std::make_unique<AsioHost>(
       io_, HostServices{resources_, *code_, cache_, values_, system_clock(), report_.run_id,
-                        optimizer(), &history_});
+                        optimizer(), &history_, environment_.blocking});
   host_->add_plan(plan, scope);
+  host_->ask_before_calls([this](const StartCall& start) { return observer_.lets_call(start); });
+  running_ = plan;
   loop_ = std::make_unique<RunLoop>(plan, *host_, values_, this,
                                     [this](RunOutcome outcome) { ended(std::move(outcome)); });
   host_->set_inbox(loop_.get());
@@ -361,6 +459,7 @@ void LiveRun::ended(RunOutcome outcome) {
   report_.ended =
       outcome.status != RunStatus::kInterrupted && outcome.status != RunStatus::kInDoubt;
   if (!report_.ended) {
+    forecast();
     report_.doubts = loop_->state().doubts();
     report_.waits = loop_->state().waits();
     for (RunState::Waiting& wait : report_.waits) wait.step = nullptr;
@@ -380,11 +479,13 @@ void LiveRun::close() {
   boost::system::error_code ignored;
   (void)signals_.cancel(ignored);
   (void)signals_.clear(ignored);
+  cache_.flush();
   if (!cache_.problem().empty()) observer_.on_notice(cache_.problem());
   loop_.reset();
   host_.reset();
   history_.add(statistics_.take());
   if (!history_.problem().empty()) observer_.on_notice(history_.problem());
+  for (const std::string& told : resources_.first_model_notices()) observer_.on_notice(told);
   for (const auto& entry : resources_.models()) {
     if (entry->instance) entry->instance->release(report_.run_id);
   }
@@ -396,10 +497,12 @@ void LiveRun::close() {
   }
 }
 
-// The loop may be deep in its own call.
+// The loop may be deep in its own call. What it is deciding there must not leave any more: the
+// observer says it because of that.
 void LiveRun::stop_when_wanted() {
   if (stop_asked_ || !observer_.wants_stop()) return;
   stop_asked_ = true;
+  if (live_ && loop_) return loop_->drain();
   asio::post(io_, [this] {
     if (loop_ && !stopping_) loop_->interrupt();
   });

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "host/adaptive_rows.h"
 #include "host/asio_host.h"
 #include "host/resources.h"
 #include "host/result_cache.h"
@@ -59,6 +60,12 @@ class LiveRun final : public TraceSink {
   void start();
   void start_new(const PlanScope& scope);
   Result<PhysicalPlanPtr> optimized(const PlanScope& scope);
+  const std::optional<BatchExtent>& batch() const;
+  CostInputs cost_inputs(const PlanScope& scope, const Value* params);
+  void adapt_rows_of(const PhysicalPlanPtr& plan, PlanEstimate expected);
+  void take_earlier_forms();
+  void look_at_rows();
+  void forecast();
   OptimizerSettings optimizer() const;
   void take_up(const PlanScope& scope);
   Result<RunJournal> create_in_journal(const PhysicalPlan& plan, const RunOptions& options);
@@ -94,10 +101,12 @@ class LiveRun final : public TraceSink {
   ResultCache cache_;
   SqliteStatisticsStore history_;
   RunStatistics statistics_;
+  std::unique_ptr<AdaptiveRows> adaptive_;  // null: no batch, or one that keeps its plan
   SpillStore values_;
   SummaryFold summary_;
   std::unique_ptr<AsioHost> host_;
   std::unique_ptr<RunLoop> loop_;
+  PhysicalPlanPtr running_;  // as it was when the run began
   boost::asio::signal_set signals_;
   boost::asio::steady_timer ticker_;
   boost::asio::steady_timer inbox_timer_;
@@ -109,6 +118,8 @@ class LiveRun final : public TraceSink {
   int interrupts_ = 0;
   bool stopping_ = false;
   bool stop_asked_ = false;  // by the observer
+  bool live_ = false;        // nothing of an earlier process is told any more
+  bool look_posted_ = false;
 };
 
 }  // namespace sluice

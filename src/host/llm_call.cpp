@@ -106,8 +106,13 @@ std::string whole_text(const std::vector<PromptSegment>& pieces) {
   return text;
 }
 
-Usage usage_of(const ModelUsage& usage) {
-  return {usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens, 0};
+// With what another model took that was asked before.
+Usage usage_of(const ModelReply& reply) {
+  Usage usage;
+  for (const ModelUsage* each : {&reply.usage, &reply.earlier}) {
+    usage += {each->prompt_tokens, each->cached_tokens, each->completion_tokens, each->usd};
+  }
+  return usage;
 }
 
 CallOutcome wish_for_tools(const StartCall& start, ModelReply& reply, const Usage& usage) {
@@ -206,7 +211,7 @@ Result<ModelRequest> make_next_turn(const StartCall& start, const ModelDefaults&
 
 CallOutcome model_outcome(const StartCall& start, Result<ModelReply> reply) {
   if (!reply) return CallOutcome::failed(reply.error());
-  const Usage usage = usage_of(reply->usage);
+  const Usage usage = usage_of(*reply);
   if (reply->tool_calls.is_array() && reply->tool_calls.size() > 0) {
     return wish_for_tools(start, *reply, usage);
   }

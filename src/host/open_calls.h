@@ -1,6 +1,7 @@
 // The calls of one run that have not ended, as the Asio host sees them. The run's thread only.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/steady_timer.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +20,7 @@
 
 namespace sluice {
 
+struct BulkGroup;
 struct CallGate;
 
 struct HostCall {
@@ -31,15 +33,24 @@ struct HostCall {
   std::unique_ptr<boost::asio::steady_timer> timer;  // time limit of a model call
   std::int64_t timeout_ms = 0;
   bool timed_out = false;
+  // A table that another thread works on: true tells it to stop.
+  std::shared_ptr<std::atomic<bool>> stop_table;
   bool ended = false;                    // its end is on the way to the inbox
   std::uint32_t credit = kStreamCredit;  // items before it pauses
   bool paused = false;
   SchemaPtr item_schema;             // of each item of a streaming function
   CallGate* gate = nullptr;          // whose place it holds
   std::optional<Hash256> cache_key;  // where its output is to be kept
+  std::int64_t cache_ttl_ms = 0;     // and for how long; 0: for ever
+  std::shared_ptr<BulkGroup> bulk;   // that carries it now
   // Set: equal calls of the run wait for what becomes of it, or it waits for one of them.
   std::optional<Hash256> shared_key;
   std::uint64_t shared_turn = 0;  // it is the one that the others wait for
+  // Hedging: a second attempt beside the one above, to the same tool or model.
+  std::unique_ptr<boost::asio::steady_timer> hedge_timer;
+  std::uint64_t second = 0;    // its id there
+  bool hedged = false;         // it was started
+  std::uint32_t attempts = 1;  // that have not ended
 };
 using HostCallPtr = std::shared_ptr<HostCall>;
 

@@ -79,10 +79,26 @@ Result<void> Resources::open_scope(const PlanPtr& plan, const PlanScope* parent)
   return {};
 }
 
+// Whether the plan, or one around it, allows that another model is asked before a step's own.
+bool Resources::asks_first(const PlanScope& scope) {
+  for (const PlanScope* at = &scope; at != nullptr; at = at->parent()) {
+    const bool allowed = std::ranges::any_of(
+        at->plan().allow, [](const auto& pass) { return pass.value == "small_model_first"; });
+    if (allowed) return true;
+  }
+  return false;
+}
+
 void Resources::note_models(PlanScope& scope, const Plan& plan) {
   std::map<std::string, bool> ids;  // certain to be asked
+  const bool first_too = asks_first(scope);
   for (const Step& step : plan.steps) {
-    if (step.op == OperatorKind::kLlm) ids[step.target] |= !step.when.has_value();
+    if (step.op == OperatorKind::kLlm) {
+      ids[step.target] |= !step.when.has_value();
+      const NamedSettings* own = first_too ? plan.find_model(step.target) : nullptr;
+      const std::string first = own == nullptr ? "" : text_setting(own->settings, "first");
+      if (!first.empty()) ids[first] |= !step.when.has_value();
+    }
     if (!step.limits) continue;
     for (const std::string& id : step.limits->models) ids.try_emplace(id, false);
   }
@@ -222,6 +238,65 @@ Result<std::unique_ptr<ModelInstance>> Resources::open_instance(const std::strin
   }
   redactor_.learn(client.key);
   return open_openai_client(client);
+}
+
+ModelEntry* Resources::small_model_first(const StepAdvice& advice, const PlanScope& scope,
+                                         ModelEntry* own) {
+  if (advice.first_model.empty() || own == nullptr || own->instance == nullptr) return own;
+  const ModelEntry* first = scope.model(advice.first_model);
+  if (first == own) return own;
+  const bool there = first != nullptr && first->instance != nullptr;
+  const std::string identity =
+      fmt::format("{} from {} on, else {}", there ? first->identity : advice.first_model,
+                  advice.least_logprob, own->identity);
+  std::unique_ptr<FirstModel>& made = first_models_[identity + " " + own->id];
+  if (made == nullptr) {
+    made = std::make_unique<FirstModel>();
+    made->first = advice.first_model;
+    made->own = own->id;
+    if (!there) {
+      made->problem = first == nullptr || !first->problem ? "there is none of that name"
+                                                          : first->problem->message();
+      return own;
+    }
+    auto both = std::make_unique<SmallModelFirst>(
+        SmallModelFirst::Model{first->instance.get(), first->price},
+        SmallModelFirst::Model{own->instance.get(), own->price}, advice.least_logprob);
+    made->both = both.get();
+    made->entry.id = own->id;
+    made->entry.defaults = own->defaults;  // the price is counted where both are known
+    made->entry.identity = identity;
+    made->entry.what = fmt::format("{}, asked after {}", own->what, first->what);
+    made->entry.instance = std::move(both);
+  }
+  return made->both == nullptr ? own : &made->entry;
+}
+
+std::vector<std::string> Resources::first_model_notices() const {
+  std::vector<std::string> notices;
+  for (const auto& [identity, model] : first_models_) {
+    if (model->both == nullptr) {
+      notices.push_back(fmt::format("model {} could not be asked before {}: {}", model->first,
+                                    model->own, model->problem));
+      continue;
+    }
+    const SmallModelFirst::Counts counts = model->both->counts();
+    if (counts.asked == 0) continue;
+    std::string text =
+        fmt::format("model {} was asked first {} times and answered {}; {} was asked else",
+                    model->first, counts.asked, counts.taken, model->own);
+    if (counts.untold > 0) {
+      text += fmt::format(
+          "; {} of its answers came without log probabilities and could not be taken, which is "
+          "how servers behave that do not give any",
+          counts.untold);
+    }
+    if (counts.failed > 0) {
+      text += fmt::format("; it failed {} times, first: {}", counts.failed, counts.first_failure);
+    }
+    notices.push_back(std::move(text));
+  }
+  return notices;
 }
 
 // Counts the tools that have not answered yet.

@@ -18,6 +18,7 @@
 #include "host/model_choice.h"
 #include "host/plan_scope.h"
 #include "host/secrets.h"
+#include "host/small_model_first.h"
 #include "plan/physical.h"
 #include "tools/tool.h"
 
@@ -53,6 +54,12 @@ class Resources {
   // GGUF files that models were opened from, or from prepared copies of; once models are open.
   const std::set<std::filesystem::path>& model_files() const { return model_files_; }
 
+  // What a step calls that is advised to ask another model first: both as one. `own` where the
+  // other one is not there.
+  ModelEntry* small_model_first(const StepAdvice& advice, const PlanScope& scope, ModelEntry* own);
+  // What came of the models that were asked first, a sentence each.
+  std::vector<std::string> first_model_notices() const;
+
   Redactor& redactor() { return redactor_; }
   const std::vector<std::unique_ptr<ToolEntry>>& tools() const { return tools_; }
   const std::vector<std::unique_ptr<ModelEntry>>& models() const { return models_; }
@@ -65,6 +72,14 @@ class Resources {
     bool certain;                 // false: every step that asks it may be skipped
   };
   struct Discovery;
+  // Two models as one.
+  struct FirstModel {
+    ModelEntry entry;
+    std::string first;
+    std::string own;
+    const SmallModelFirst* both = nullptr;  // entry.instance; null: the first one is not there
+    std::string problem;                    // and why
+  };
 
   Result<void> open_scope(const PlanPtr& plan, const PlanScope* parent);
   Result<ToolEntry*> open_named_tool(const NamedSettings& named);
@@ -75,6 +90,7 @@ class Resources {
                                                        const ModelLocation& location,
                                                        const Value& settings);
   void note_models(PlanScope& scope, const Plan& plan);
+  static bool asks_first(const PlanScope& scope);
 
   ResourceOptions options_;
   ToolEnvironment environment_;
@@ -87,6 +103,7 @@ class Resources {
   std::map<std::string, ToolEntry*> tools_by_settings_;
   std::map<std::string, ModelEntry*> models_by_settings_;
   std::vector<WantedModel> wanted_models_;
+  std::map<std::string, std::unique_ptr<FirstModel>> first_models_;  // gone before those in it
   std::optional<ModelLocation> default_model_;
   std::set<std::filesystem::path> model_files_;
 };

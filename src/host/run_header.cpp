@@ -17,6 +17,33 @@ std::string text_member(const Value& value, std::string_view key) {
   return member != nullptr && member->is_string() ? std::string(member->as_string()) : "";
 }
 
+Value encode_batch(const BatchExtent& batch) {
+  std::vector<Value::Member> members = {
+      {"rows", Value::integer(static_cast<std::int64_t>(batch.rows))}};
+  auto bound = [&members](std::string_view key, const std::optional<double>& number) {
+    if (number) members.emplace_back(key, Value::number(*number));
+  };
+  bound("tokens", batch.budget.tokens);
+  bound("usd", batch.budget.usd);
+  bound("seconds", batch.budget.seconds);
+  return Value::object(std::move(members));
+}
+
+BatchExtent decode_batch(const Value& value) {
+  BatchExtent batch;
+  const Value* rows = value.find("rows");
+  if (rows != nullptr && rows->is_int() && rows->as_int() > 0) {
+    batch.rows = static_cast<std::uint64_t>(rows->as_int());
+  }
+  auto bound = [&value](std::string_view key) -> std::optional<double> {
+    const Value* number = value.find(key);
+    if (number == nullptr || !number->is_number()) return std::nullopt;
+    return number->as_double();
+  };
+  batch.budget = {bound("tokens"), bound("usd"), bound("seconds")};
+  return batch;
+}
+
 }  // namespace
 
 Value encode_surroundings(const RunSurroundings& surroundings) {
@@ -42,6 +69,7 @@ Value encode_surroundings(const RunSurroundings& surroundings) {
   if (!surroundings.inputs.empty()) {
     members.emplace_back("inputs", encode_inputs(surroundings.inputs));
   }
+  if (surroundings.batch) members.emplace_back("batch", encode_batch(*surroundings.batch));
   for (auto& bound : encode_fork_bounds(surroundings.fork)) members.push_back(std::move(bound));
   return Value::object(std::move(members));
 }
@@ -68,6 +96,7 @@ Result<RunSurroundings> decode_surroundings(const Value& settings) {
     }
   }
   surroundings.inputs = decode_inputs(settings.find("inputs"));
+  if (const Value* batch = settings.find("batch")) surroundings.batch = decode_batch(*batch);
   const Value* models = settings.find("models");
   if (models == nullptr || !models->is_array()) return surroundings;
   for (const Value& model : models->items()) {

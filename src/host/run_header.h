@@ -3,6 +3,8 @@
 // process. Pure; any thread.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +27,20 @@ struct RunModel {
   std::string what;      // for people: its file or address
 };
 
+// What may be spent on a batch; nullopt: not bounded.
+struct BatchBudget {
+  std::optional<double> tokens, usd, seconds;
+  bool bounded() const { return tokens || usd || seconds; }
+  friend bool operator==(const BatchBudget&, const BatchBudget&) = default;
+};
+
+// Of a run that is a batch: what whoever takes it up wants to know of it.
+struct BatchExtent {
+  std::uint64_t rows = 0;  // that it is to do
+  BatchBudget budget;
+  friend bool operator==(const BatchExtent&, const BatchExtent&) = default;
+};
+
 // RunHeader::settings, typed.
 struct RunSurroundings {
   std::string work_dir;
@@ -37,8 +53,9 @@ struct RunSurroundings {
   // Which passes made the plan as it runs of the plan as written. For people: the run keeps it.
   bool optimized = false;  // false: none, also of a time without passes
   std::vector<std::string> without_passes;
-  std::vector<RunInput> inputs;  // of a batch
-  ForkBounds fork;               // of a fork
+  std::vector<RunInput> inputs;      // of a batch
+  std::optional<BatchExtent> batch;  // nullopt: it is none, or one of an older program
+  ForkBounds fork;                   // of a fork
 };
 Value encode_surroundings(const RunSurroundings& surroundings);
 Result<RunSurroundings> decode_surroundings(const Value& settings);  // kJournalDamaged

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "host/run_profile_impl.h"
+#include "plan/task_id.h"
 
 namespace sluice {
 namespace {
@@ -16,7 +18,8 @@ constexpr std::uint32_t kUntoldItems = 64;
 TracedStep shape_of_step(const PhysicalPlan& plan, std::uint32_t index) {
   const PhysicalStep& step = plan.steps[index];
   TracedStep shape;
-  shape.id = step.logical_ids.empty() ? step.logical.id : step.logical_ids.front();
+  shape.id = step.logical.id;
+  shape.name = step.logical_ids.empty() ? step.logical.id : step.logical_ids.front();
   shape.operator_name = std::string(operator_name(step.logical.op));
   shape.resource = step.resource;
   shape.resource_limit = step.resource_limit;
@@ -34,8 +37,9 @@ TracedStep shape_of_step(const PhysicalPlan& plan, std::uint32_t index) {
 }
 
 std::string task_label(const ProfileFrame& frame, const TracedStep& shape, const CallRef& call) {
-  std::string label = frame.label + shape.id;
-  if (shape.mapped) label += fmt::format("[{}]", call.task.item);
+  std::optional<std::uint64_t> item;
+  if (shape.mapped) item = call.task.item;
+  std::string label = frame.label + task_name(shape.name, item);
   if (call.round > 0) label += fmt::format("#{}", call.round);
   return label;
 }
@@ -247,6 +251,8 @@ void RunProfileFold::Impl::call_ended(const TraceEvent& event, ProfileFrame& fra
                                       StepProfile& row) {
   row.usage += event.usage;
   if (event.cached) ++row.cached;
+  if (event.from == CallReturned::From::kEarlierRun) ++row.earlier;
+  if (event.from == CallReturned::From::kHedged) ++row.hedged;
   const CallRef& call = event.call;
   auto begun = open_calls.find({call.task, call.turn, call.call});
   if (begun != open_calls.end()) {

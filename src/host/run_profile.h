@@ -30,6 +30,8 @@ struct StepProfile {
   std::uint64_t done = 0, skipped = 0, failed = 0;
   std::uint64_t conditions = 0, held = 0;  // evaluations of its `when`; those that were true
   std::uint64_t calls = 0, retries = 0, cached = 0;
+  std::uint64_t earlier = 0;  // of `cached`: answered by what earlier runs have kept
+  std::uint64_t hedged = 0;   // calls beside which a second attempt was started
   Usage usage;
   std::int64_t busy_ns = 0;     // of all calls, one after the other
   std::int64_t waiting_ns = 0;  // all tasks: from when they could start to when they did

@@ -17,6 +17,7 @@ namespace sluice {
 
 struct TracedStep {
   std::string id, operator_name, resource;
+  std::string name;                  // of its tasks: an inlined step's are the sub-plan's
   std::uint32_t resource_limit = 0;  // 0: none
   std::uint32_t concurrency = 0;     // 0: none
   Hash256 step_hash;

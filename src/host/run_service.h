@@ -53,6 +53,8 @@ struct RunRequest {
   PlanTexts texts;  // of the plan, for the journal; the first's name is what people call it
   std::optional<ForkedFrom> forked;
   std::vector<RunInput> inputs = {};  // files that must be the same when the run goes on
+  std::optional<BatchExtent> batch = {};
+  std::vector<Value> drawn_rows = {};  // of a batch: as draw_rows gives them
 };
 
 struct ResumeRequest {
@@ -77,6 +79,8 @@ class RunObserver : public TraceSink {
   virtual void on_opened(const std::vector<ModelInfo>& models) { (void)models; }
   // What passes made of the plan of a new run, before it starts. Not told where they are off.
   virtual void on_optimized(const OptimizedPlan& plan) { (void)plan; }
+  // What a batch that is taken up is expected to cost as a whole.
+  virtual void on_expected(const PlanEstimate& estimate) { (void)estimate; }
   // The run has its id; `journaled`: and can be found by it from now on.
   virtual void on_started(const std::string& run_id, bool journaled) {
     (void)run_id;
@@ -84,6 +88,12 @@ class RunObserver : public TraceSink {
   }
   virtual void on_resumed(const ResumeReport& report) { (void)report; }
   virtual void on_interrupt(int times) { (void)times; }
+  // Asked before each call of a step leaves; false: it does not, and the run ends as with
+  // wants_stop.
+  virtual bool lets_call(const StartCall& start) {
+    (void)start;
+    return true;
+  }
   // Asked behind each event: true ends the run as an interrupt does, and it can be resumed.
   virtual bool wants_stop() const { return false; }
   // `now`: in the life of the run, as the summary's times are.
@@ -92,6 +102,12 @@ class RunObserver : public TraceSink {
     (void)engines;
     (void)now;
   }
+};
+
+// What a batch that stops for its sample expects, with what the sample has shown.
+struct SampleForecast {
+  PlanEstimate all;     // of all rows
+  PlanEstimate sample;  // of as many as were done: to be compared with what they took
 };
 
 struct RunReport {
@@ -107,6 +123,7 @@ struct RunReport {
   std::optional<ResumeReport> resumed;
   SpillStats memory;
   EngineStats engines;  // over all embedded models
+  std::optional<SampleForecast> forecast;
 };
 
 // Why a run never started, or was not taken up: findings about the plan, or an error about its

@@ -1,5 +1,6 @@
 #include "host/run_statistics.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace sluice {
@@ -36,7 +37,7 @@ void RunStatistics::on_trace(const TraceEvent& event) {
       if (!event.closed || (!step.mapped && !step.streams)) return;
       break;
     case TraceKind::kCallStarted:
-      if (own_call(event.call)) open_calls_.begin(event.call, event.at);
+      if (own_call(event.call)) call_started(event);
       return;
     case TraceKind::kCallEnded:
       if (!own_call(event.call)) return;
@@ -57,19 +58,47 @@ void RunStatistics::on_trace(const TraceEvent& event) {
   if (event.kind == TraceKind::kItemsKnown) {
     row.seen.items.add(static_cast<double>(event.count));
   } else if (event.kind == TraceKind::kCallEnded) {
-    call_ended(event, row);
+    call_ended(event, *plan, row);
   } else {
     task_ended(event, row);
   }
 }
 
-void RunStatistics::call_ended(const TraceEvent& event, Row& row) {
+void RunStatistics::Load::advance(SteadyNs now) {
+  if (now > at) call_ns += static_cast<std::int64_t>(open) * (now - at);
+  at = std::max(at, now);
+}
+
+void RunStatistics::call_started(const TraceEvent& event) {
+  open_calls_.begin(event.call, event.at);
+  PlanRows* plan = rows_of(*event.plan);
+  if (plan == nullptr || event.call.task.step >= plan->loads.size()) return;
+  Load* load = plan->loads[event.call.task.step];
+  if (load == nullptr) return;
+  load->advance(event.at);
+  ++load->open;
+  open_loads_.begin(event.call, load->call_ns);
+}
+
+void RunStatistics::load_ended(const TraceEvent& event, Load& load, Row& row,
+                               std::optional<SteadyNs> began) {
+  const std::optional<SteadyNs> call_ns = open_loads_.end(event.call);
+  if (!call_ns) return;
+  load.advance(event.at);
+  if (load.open > 0) --load.open;
+  // What broke off, or was answered without asking, took no time of its own.
+  if (event.cached || event.error != nullptr || !began || event.at <= *began) return;
+  const auto taken = static_cast<double>(event.at - *began);
+  row.levels.add(static_cast<double>(load.call_ns - *call_ns) / taken, taken / kNsPerSecond);
+}
+
+void RunStatistics::call_ended(const TraceEvent& event, PlanRows& plan, Row& row) {
   StepStatistics& seen = row.seen;
   const std::optional<SteadyNs> began = open_calls_.end(event.call);
+  if (Load* load = plan.loads[event.call.task.step]) load_ended(event, *load, row, began);
   if (event.cached) {
     ++seen.cached;
-    // Kept results of other runs are only asked for where the step says so.
-    if (event.step->advice.share_equal && !event.step->logical.cache_ttl_ms) ++seen.equal_calls;
+    if (event.from == CallReturned::From::kEqual) ++seen.equal_calls;
     return;
   }
   ++seen.calls;
@@ -99,8 +128,8 @@ void RunStatistics::task_ended(const TraceEvent& event, Row& row) {
 }
 
 RunStatistics::PlanRows* RunStatistics::rows_of(const PhysicalPlan& plan) {
-  const auto place = reinterpret_cast<std::uintptr_t>(&plan) / 64 % seen_.size();
-  Seen& seen = seen_[place];
+  const auto place = reinterpret_cast<std::uintptr_t>(&plan) / 64 % lately_.size();
+  Seen& seen = lately_[place];
   if (seen.plan == &plan && seen.rows->hash == plan.plan_hash) return seen.rows;
   auto found = plans_.find(plan.plan_hash);
   if (found == plans_.end()) {
@@ -114,6 +143,8 @@ RunStatistics::PlanRows* RunStatistics::rows_of(const PhysicalPlan& plan) {
       made->conditions.push_back(conditions.steps[i].together);
       const bool mapped = plan.steps[i].mapped;
       made->items.push_back(mapped ? conditions.steps[i].items : plan.steps[i].step_hash);
+      const bool measured = has_call_levels(plan, plan.steps[i]);
+      made->loads.push_back(measured ? &loads_[plan.steps[i].resource] : nullptr);
     }
     found = plans_.emplace(plan.plan_hash, std::move(made)).first;
   }
@@ -121,20 +152,32 @@ RunStatistics::PlanRows* RunStatistics::rows_of(const PhysicalPlan& plan) {
   return seen.rows;
 }
 
+void RunStatistics::add(const PlanRows& plan, std::size_t step, const Row& row,
+                        StatisticsTable& table) {
+  StepStatistics own = row.seen;
+  const QuantileSketch items = std::exchange(own.items, {});
+  if (items.count() > 0) table[plan.items[step]].items.merge(items);
+  const bool counted = own.tasks + own.calls + own.cached > 0;
+  if (counted) table[plan.steps[step]].merge(own);
+  if (row.levels.tells()) row.levels.put(plan.steps[step], table);
+  if (row.evaluated == 0 || plan.conditions[step].zero()) return;
+  StepStatistics& condition = table[plan.conditions[step]];
+  condition.conditions += row.evaluated;
+  condition.held += row.held;
+}
+
 StatisticsTable RunStatistics::take() {
+  StatisticsTable table = seen();
+  for (const auto& [hash, plan] : plans_) {
+    for (Row& row : plan->rows) row = {};
+  }
+  return table;
+}
+
+StatisticsTable RunStatistics::seen() const {
   StatisticsTable table;
   for (const auto& [hash, plan] : plans_) {
-    for (std::size_t i = 0; i < plan->rows.size(); ++i) {
-      Row row = std::exchange(plan->rows[i], {});
-      const QuantileSketch items = std::exchange(row.seen.items, {});
-      if (items.count() > 0) table[plan->items[i]].items.merge(items);
-      const bool counted = row.seen.tasks + row.seen.calls + row.seen.cached > 0;
-      if (counted) table[plan->steps[i]].merge(row.seen);
-      if (row.evaluated == 0 || plan->conditions[i].zero()) continue;
-      StepStatistics& condition = table[plan->conditions[i]];
-      condition.conditions += row.evaluated;
-      condition.held += row.held;
-    }
+    for (std::size_t i = 0; i < plan->rows.size(); ++i) add(*plan, i, plan->rows[i], table);
   }
   return table;
 }

@@ -91,12 +91,10 @@ void add_sampling(Members& body, const Sampling& sampling, bool chat, const std:
     body.emplace_back("stop", Value::array(std::move(stop)));
   }
   if (!sampling.logprobs) return;
-  if (chat) {
-    body.emplace_back("logprobs", Value::boolean(true));
-    body.emplace_back("top_logprobs", Value::integer(sampling.top_logprobs));
-  } else {
-    body.emplace_back("logprobs", Value::integer(sampling.top_logprobs));
-  }
+  // Some servers (llama.cpp's) take 0 alternatives as no log probabilities at all.
+  const std::uint32_t top = std::max(sampling.top_logprobs, 1U);
+  if (chat) body.emplace_back("logprobs", Value::boolean(true));
+  body.emplace_back(chat ? "top_logprobs" : "logprobs", Value::integer(top));
 }
 
 const Value* path(const Value& from, std::initializer_list<std::string_view> keys) {
@@ -312,13 +310,31 @@ void ReplyReader::calls(const Value& list, bool whole) {
   }
 }
 
+// The older form, of /completions: lists side by side. The first token of a text may have null.
+void ReplyReader::listed_logprobs(const Value& choice) {
+  const Value* numbers = path(choice, {"logprobs", "token_logprobs"});
+  const Value* tokens = path(choice, {"logprobs", "tokens"});
+  if (!numbers || !numbers->is_array()) return;
+  for (std::size_t i = 0; i < numbers->items().size(); ++i) {
+    const Value& number = numbers->items()[i];
+    if (!number.is_number()) continue;
+    const bool named = tokens && tokens->is_array() && i < tokens->items().size() &&
+                       tokens->items()[i].is_string();
+    logprobs_.push_back({.token = named ? std::string(tokens->items()[i].as_string()) : "",
+                         .logprob = number.as_double()});
+  }
+}
+
 void ReplyReader::logprobs(const Value& choice) {
   const Value* content = path(choice, {"logprobs", "content"});
+  if (!content) listed_logprobs(choice);
   if (!content || !content->is_array()) return;
   for (const Value& entry : content->items()) {
+    // Minus infinity is null in JSON.
+    constexpr double kImpossible = -1000;
     auto number = [](const Value& from) {
       const Value* found = from.find("logprob");
-      return found && found->is_number() ? found->as_double() : 0.0;
+      return found && found->is_number() ? found->as_double() : kImpossible;
     };
     TokenLogprob out{.token = std::string(string_at(entry, {"token"})), .logprob = number(entry)};
     if (const Value* top = entry.find("top_logprobs"); top && top->is_array()) {

@@ -52,6 +52,7 @@ class ReplyReader {
   Result<void> choice(const Value& choice, const Value& message);
   void calls(const Value& list, bool whole);
   void logprobs(const Value& choice);
+  void listed_logprobs(const Value& choice);
   void usage(const Value& body);
   Result<void> read_output(const ModelRequest& request, ModelReply& reply) const;
 

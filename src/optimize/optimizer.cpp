@@ -11,6 +11,7 @@
 #include "base/failpoint.h"
 #include "fmt/format.h"
 #include "optimize/pass.h"
+#include "optimize/plan_node.h"
 #include "plan/diagnostic.h"
 #include "plan/lower.h"
 #include "verify/verify.h"
@@ -18,76 +19,10 @@
 namespace sluice {
 namespace {
 
-// One plan of the tree of plans while it is optimized: the user's, or one that its steps call.
-struct PlanNode {
-  PlanPtr written;
-  PlanPtr now;  // as the passes have left it so far
-  const ToolCatalog* tools = nullptr;
-  std::unique_ptr<ToolCatalog> own_tools;  // of a sub-plan
-  std::string path;                        // "ask/" of the plan that step ask calls
-  bool outermost = false;
-  bool called = true;                          // by a step that is still there
-  std::set<std::string, std::less<>> allowed;  // by this plan and those around it
-  PlanEstimate estimate;
-  // id: the steps that were merged into that one.
-  std::map<std::string, std::vector<std::string>, std::less<>> stands_for;
-  // By the index in Plan::plans.
-  std::vector<std::pair<std::size_t, std::unique_ptr<PlanNode>>> inside;
-};
-
-using PhysicalIndex = std::map<const Plan*, const PhysicalPlan*>;  // by the written plan
-
-void index_physical(const PhysicalPlan& plan, PhysicalIndex& into) {
-  if (!into.emplace(plan.logical.get(), &plan).second) return;
-  for (const PhysicalStep& step : plan.steps) {
-    if (step.plan) index_physical(*step.plan, into);
-  }
-}
-
-std::unique_ptr<PlanNode> node_of(const PlanPtr& plan, const ToolCatalog& tools, std::string path,
-                                  std::set<std::string, std::less<>> allowed = {}) {
-  auto node = std::make_unique<PlanNode>();
-  node->written = node->now = plan;
-  for (const auto& name : plan->allow) allowed.insert(name.value);
-  node->allowed = std::move(allowed);
-  node->tools = &tools;
-  node->outermost = path.empty();
-  std::map<std::string_view, std::string_view> callers;  // of each plan, the first one
-  for (const Step& step : plan->steps) {
-    if (step.op == OperatorKind::kPlan && !step.produced_plan) {
-      callers.emplace(step.target, step.id);
-    }
-  }
-  for (std::size_t i = 0; i < plan->plans.size(); ++i) {
-    const auto& [id, sub_plan] = plan->plans[i];
-    auto caller = callers.find(id);
-    if (!sub_plan || caller == callers.end()) continue;
-    auto inner = catalog_within(*sub_plan, tools);
-    auto made =
-        node_of(sub_plan, *inner, fmt::format("{}{}/", path, caller->second), node->allowed);
-    made->own_tools = std::move(inner);
-    node->inside.emplace_back(i, std::move(made));
-  }
-  node->path = std::move(path);
-  return node;
-}
-
-// What a pass left in a node, so that it can be taken back.
-struct Kept {
-  PlanNode* node;
-  PlanPtr now;
-  decltype(PlanNode::stands_for) stands_for;
-};
-
-void keep(PlanNode& node, std::vector<Kept>& into) {
-  into.push_back({&node, node.now, node.stands_for});
-  for (auto& [at, inner] : node.inside) keep(*inner, into);
-}
-
 // A pass that changed something, and what it found.
 struct Stage {
   const Pass* pass;
-  std::vector<Kept> before;  // the outermost plan first
+  std::vector<KeptNode> before;  // the outermost plan first
 };
 
 // A physical plan that may be written to, each plan inside once. `order`: innermost first.
@@ -156,10 +91,13 @@ class Optimization {
     CostInputs inner_cost = cost;
     inner_cost.params = nullptr;  // those are the outermost plan's
     inner_cost.items.clear();     // by the outermost plan's steps
+    inner_cost.drawn.clear();
     for (auto& [at, inner] : node.inside) {
       double calls = 0;
-      for (const PhysicalStep& step : found->second->steps) {
+      for (std::uint32_t i = 0; i < found->second->steps.size(); ++i) {
+        const PhysicalStep& step = found->second->steps[i];
         if (!step.plan || step.plan->logical != inner->written) continue;
+        inner_cost.run_params = params_of_runs(*found->second, i, cost);
         const StepEstimate* caller = node.estimate.find(step.logical.id);
         calls += caller ? caller->calls.middle : rows;
       }
@@ -187,9 +125,10 @@ class Optimization {
             .refused("", "left as written: the plan would not verify (" + why->second + ")");
         continue;
       }
-      if (pass.wants_estimate && stale_ && !refresh(*stages.back().pass, done)) return done;
+      if ((pass.wants_estimate || new_steps_) && stale_ && !refresh(*stages.back().pass, done))
+        return done;
       Stage stage{&pass, {}};
-      keep(*root_, stage.before);
+      keep_nodes(*root_, stage.before);
       if (!rewrite_node(pass, *root_, made_.notes)) continue;
       stages.push_back(std::move(stage));
       stale_ = true;
@@ -202,10 +141,11 @@ class Optimization {
   // the passes end then, with `done` as their result. A plan that does not verify is none that
   // lowering has to blame a pass for.
   bool refresh(const Pass& last, Result<void>& done) {
-    stale_ = false;
+    stale_ = new_steps_ = false;
     auto lowered = lower_plan(root_->now, input_.tools);
     if (lowered) {
       lowered_ = *std::move(lowered);
+      if (inlined_) lowered_ = identified();
       estimate();
       return true;
     }
@@ -230,10 +170,7 @@ class Optimization {
       const Pass& pass = *stages[i].pass;
       if (!pass.take_back) return broken(pass, *wrong);
       taken_back_.emplace(pass.info.name, *std::move(wrong));
-      for (const Kept& each : stages.front().before) {
-        each.node->now = each.now;
-        each.node->stands_for = each.stands_for;
-      }
+      take_back(stages.front().before);
       made_.notes.clear();
       lowered_ = written_;
       estimate();
@@ -300,20 +237,10 @@ class Optimization {
     pass.rewrite(context);
     if (!draft.changed()) return;
     remember_merged(draft, node);
+    remember_inlined(draft, node);
+    if (!draft.inlined().empty()) inlined_ = new_steps_ = true;
+    if (pass.info.kind == PassClass::kApproximate) remember_reworded(draft, node);
     node.now = draft.take(node.written);
-  }
-
-  static void remember_merged(const PlanDraft& draft, PlanNode& node) {
-    for (const auto& [from, to] : draft.redirected()) {
-      if (draft.index_of(from) != kNoIndex) continue;
-      std::vector<std::string> more = {from};
-      if (auto old = node.stands_for.find(from); old != node.stands_for.end()) {
-        more.insert(more.end(), old->second.begin(), old->second.end());
-        node.stands_for.erase(old);
-      }
-      std::vector<std::string>& all = node.stands_for[to];
-      all.insert(all.end(), more.begin(), more.end());
-    }
   }
 
   void index_nodes(PlanNode& node, std::map<const Plan*, PlanNode*>& into) {
@@ -321,16 +248,29 @@ class Optimization {
     for (auto& [at, inner] : node.inside) index_nodes(*inner, into);
   }
 
-  void advise() {
+  // The history of an inlined step is that of the sub-plan's.
+  PhysicalPlanPtr identified() {
     PhysicalCopy copy;
-    std::shared_ptr<PhysicalPlan> root = copy.of(*lowered_);
+    PhysicalPlanPtr root = copy.of(*lowered_);
+    identify_all(copy);
+    return root;
+  }
+
+  std::map<const Plan*, PlanNode*> identify_all(const PhysicalCopy& copy) {
     PhysicalIndex written;
     index_physical(*written_, written);
     std::map<const Plan*, PlanNode*> nodes;
     index_nodes(*root_, nodes);
     for (PhysicalPlan* plan : copy.order()) {
-      identify(*plan, *written.at(plan->logical.get()), *nodes.at(plan->logical.get()));
+      identify(*plan, written, *nodes.at(plan->logical.get()));
     }
+    return nodes;
+  }
+
+  void advise() {
+    PhysicalCopy copy;
+    std::shared_ptr<PhysicalPlan> root = copy.of(*lowered_);
+    const std::map<const Plan*, PlanNode*> nodes = identify_all(copy);
     for (const Pass& pass : all_passes()) {
       if (!pass.advise) continue;
       for (PhysicalPlan* plan : copy.order()) {
@@ -339,10 +279,12 @@ class Optimization {
         PhysicalPassContext context{.plan = *plan,
                                     .tools = *node.tools,
                                     .estimate = node.estimate,
-                                    .notes = PassNotes(pass.info.name, node.path, made_.notes)};
+                                    .notes = PassNotes(pass.info.name, node.path, made_.notes),
+                                    .history = input_.cost.history};
         pass.advise(context);
       }
     }
+    tell_apart(copy.order(), nodes);
     for (const PhysicalPlan* plan : copy.order()) {
       for (const PhysicalStep& step : plan->steps) {
         fewer_calls_ = fewer_calls_ || step.advice.share_equal;
@@ -351,26 +293,13 @@ class Optimization {
     made_.physical = std::move(root);
   }
 
-  // The steps are still the user's: what they mean, and whose tasks they do.
-  static void identify(PhysicalPlan& plan, const PhysicalPlan& written, const PlanNode& node) {
-    std::map<std::string_view, const Hash256*> hashes;
-    for (const PhysicalStep& step : written.steps) hashes.emplace(step.logical.id, &step.step_hash);
-    for (PhysicalStep& step : plan.steps) {
-      if (auto found = hashes.find(step.logical.id); found != hashes.end()) {
-        step.step_hash = *found->second;
-      }
-      auto merged = node.stands_for.find(step.logical.id);
-      if (merged == node.stands_for.end()) continue;
-      step.logical_ids.insert(step.logical_ids.end(), merged->second.begin(), merged->second.end());
-    }
-    plan.plan_hash = written.plan_hash;
-  }
-
   const OptimizerInput& input_;
   std::unique_ptr<PlanNode> root_;
   PhysicalPlanPtr written_;   // the user's plan, lowered
   PhysicalPlanPtr lowered_;   // as the passes have left it so far
   bool stale_ = false;        // passes have changed the plan since it was lowered
+  bool inlined_ = false;      // some of them were a sub-plan's
+  bool new_steps_ = false;    // among them some that the estimate does not know
   bool fewer_calls_ = false;  // by advice: what the estimates of the passes do not know
   std::map<std::string_view, std::string> taken_back_;  // passes, and why
   OptimizedPlan made_;

@@ -41,6 +41,7 @@ struct PhysicalPassContext {
   const ToolCatalog& tools;
   const PlanEstimate& estimate;
   PassNotes notes;
+  const StatisticsStore* history = nullptr;  // of earlier runs; null: there is none
 };
 
 // One of the two is set.

@@ -180,6 +180,25 @@ void PlanDraft::set_result(Binding result) {
   change().result = std::move(result);
 }
 
+std::uint32_t PlanDraft::add(Step made) {
+  const auto step = static_cast<std::uint32_t>(steps().size());
+  const bool is_new = by_id_.emplace(made.id, step).second;
+  SLUICE_ENSURE(is_new, "an added step has an id of its own");
+  reads_.push_back(references_of(made));
+  readers_.emplace_back();
+  slots_.push_back(has_slots(made, tools_) ? 1 : 0);
+  fallback_.push_back(0);
+  effects_.emplace_back();
+  change().steps.push_back(std::move(made));
+  add_readers(step);
+  return step;
+}
+
+void PlanDraft::add(Step made, InlinedStep from) {
+  add(std::move(made));
+  inlined_.push_back(std::move(from));
+}
+
 void PlanDraft::remove(std::vector<std::uint32_t> steps) {
   if (steps.empty()) return;
   std::vector<Step>& all = change().steps;

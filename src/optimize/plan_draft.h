@@ -24,6 +24,16 @@ struct Reader {
   Reference read;
 };
 
+// A step of a sub-plan whose work is done in this plan.
+struct InlinedStep {
+  std::string id;       // here
+  std::string call;     // the step that called the sub-plan
+  std::string plan;     // the sub-plan's id
+  std::string step;     // its id there; "": there it was no step
+  std::string name;     // of its tasks, behind that of the call's
+  bool mapped = false;  // the call has a task per item
+};
+
 class PlanDraft {
  public:
   PlanDraft(const Plan& plan, const ToolCatalog& tools);
@@ -47,6 +57,11 @@ class PlanDraft {
   // follows.
   void replace(std::uint32_t step, Step made);
   void set_result(Binding result);
+  // A step more, behind those that are there. No other step has its id. Its index.
+  std::uint32_t add(Step made);
+  // The same for one that does what a step of a sub-plan did.
+  void add(Step made, InlinedStep from);
+  const std::vector<InlinedStep>& inlined() const { return inlined_; }
   // Nothing that stays may read them any more. Indices behind them move down.
   void remove(std::vector<std::uint32_t> steps);
   void remove(std::uint32_t step) { remove(std::vector<std::uint32_t>{step}); }
@@ -84,6 +99,7 @@ class PlanDraft {
   std::vector<char> fallback_;
   mutable std::vector<std::optional<Effect>> effects_;  // of steps that were asked about
   std::vector<std::pair<std::string, std::string>> redirected_;
+  std::vector<InlinedStep> inlined_;
 };
 
 // The text of an expression that is true exactly where all of `conjuncts` are, and a boolean.

@@ -60,9 +60,7 @@ void PlanReader::bind_string(const TextNode& node, Place place, ScopeFlags flags
     into.expr = Expr::constant(node.scalar);
     return;
   }
-  NameResolver& resolver = resolvers_[{place, (flags.mapped ? 1 : 0) + (flags.repeated ? 2 : 0)}];
-  if (!resolver) resolver = make_resolver(names_, place, flags);
-  auto compiled = Expr::compile(text, resolver);
+  auto compiled = Expr::compile(text, resolver(place, flags));
   if (compiled) {
     into.expr = *std::move(compiled);
     return;
@@ -71,6 +69,12 @@ void PlanReader::bind_string(const TextNode& node, Place place, ScopeFlags flags
   for (const ExprError& error : compiled.error()) {
     out_.error(error.code, into.position_at(error.offset), error.message);
   }
+}
+
+const NameResolver& PlanReader::resolver(Place place, ScopeFlags flags) {
+  NameResolver& found = resolvers_[{place, (flags.mapped ? 1 : 0) + (flags.repeated ? 2 : 0)}];
+  if (!found) found = make_resolver(names_, place, flags);
+  return found;
 }
 
 }  // namespace sluice

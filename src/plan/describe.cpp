@@ -3,6 +3,7 @@
 #include <array>
 
 #include "plan/binding_text.h"
+#include "plan/table_query.h"
 
 namespace sluice {
 namespace {
@@ -105,6 +106,7 @@ Value step(const PhysicalPlan& plan, const PhysicalStep& step) {
   members.emplace_back("for_each", tree(step.for_each));
   members.emplace_back("when", tree(step.when));
   members.emplace_back("body", tree(step.body));
+  if (step.logical.table) members.emplace_back("table", table_text(*step.logical.table));
   members.emplace_back("until", tree(step.until));
   members.emplace_back("on_error_value", tree(step.on_error_value));
   members.emplace_back("fallback", name_of_step(plan, step.fallback));

@@ -11,6 +11,7 @@
 #include "plan/references.h"
 #include "plan/step_lowering.h"
 #include "plan/step_order.h"
+#include "plan/table_query.h"
 
 namespace sluice {
 namespace {
@@ -68,9 +69,11 @@ Hash256 hash_of(const PhysicalStep& step, const Plan& plan) {
     case OperatorKind::kPlan:
       hasher.field(step.plan ? step.plan->plan_hash : Hash256{});
       break;
+    case OperatorKind::kTable:
+      if (logical.table) hasher.field(content_hash(table_text(*logical.table)));
+      break;
     case OperatorKind::kValue:
     case OperatorKind::kWait:
-    case OperatorKind::kTable:
       break;
   }
   hasher.field(content_hash(binding_text(body_of(logical))));

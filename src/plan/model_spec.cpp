@@ -23,6 +23,8 @@ SchemaPtr model_settings(std::string_view own, std::string_view required) {
       "concurrency": {{"type": "integer", "minimum": 1, "maximum": 100000}},
       "timeout": {{"type": "string", "pattern": "^[0-9]+(ms|s|m|h)$"}},
       "deterministic": {{"type": "boolean"}},
+      "first": {{"type": "string", "minLength": 1}},
+      "least_confidence": {{"type": "number", "exclusiveMinimum": 0, "maximum": 1}},
       "sampling": {{"type": "object", "additionalProperties": false,
         "properties": {{ {} }} }} }} }})",
                                      required, own, kSamplingKeys));

@@ -89,6 +89,8 @@ struct StepAdvice {
   std::uint32_t bulk = 0;               // tool: so many tasks' calls go out as one; 0: one by one
   bool reuse_results = false;           // results of equal calls of earlier runs stand for its own
   std::uint32_t most_at_once = 0;       // calls at once, beyond which none is gained; 0: no advice
+  std::uint32_t group_bytes = 0;        // llm: tasks whose prompts begin with so many equal bytes
+                                        // start together; 0: in the order of their items
   std::optional<double> hedge_after_s;  // a second attempt starts beside one that takes so long
   std::string first_model;   // llm: asked first (approximate); "" the step's own model only
   double least_logprob = 0;  // of the first model's answer, as a mean per token, to be taken

@@ -9,10 +9,10 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 11> kPlanKeys = {
-    "sluice", "params",      "schemas", "models", "tools", "plans",
-    "undo",   "concurrency", "budget",  "steps",  "result"};
-constexpr std::array<std::string_view, 4> kReserved = {"allow", "tenant", "priority", "deadline"};
+constexpr std::array<std::string_view, 12> kPlanKeys = {
+    "sluice", "params", "schemas",     "models", "tools", "plans",
+    "undo",   "allow",  "concurrency", "budget", "steps", "result"};
+constexpr std::array<std::string_view, 3> kReserved = {"tenant", "priority", "deadline"};
 
 void collect_positions(const TextNode& node, const std::string& pointer,
                        std::map<std::string, SourcePos, std::less<>>& into) {
@@ -72,6 +72,9 @@ std::shared_ptr<Plan> PlanReader::read(const TextNode& root, bool version_requir
   if (const TextMember* member = root.find("undo")) {
     plan_->undo = flag(*member).value_or(false);
     plan_->undo_pos = member->key_pos;
+  }
+  if (const TextMember* member = root.find("allow")) {
+    if (auto names = located_words(*member)) plan_->allow = *std::move(names);
   }
   const TextMember* steps_member = root.find("steps");
   collect_names(steps_member);

@@ -57,6 +57,7 @@ class PlanReader : private FormReader {
   // bind.cpp: values with expressions
   Binding bind(const TextNode& node, Place place, ScopeFlags flags);
   void bind_string(const TextNode& node, Place place, ScopeFlags flags, Binding& into);
+  const NameResolver& resolver(Place place, ScopeFlags flags);
 
   // read_step.cpp: a step's keys
   void step(const TextMember& member);
@@ -73,6 +74,11 @@ class PlanReader : private FormReader {
   void wait(const TextMember& key, const StepScope& scope, Step& step);
   void signal_name(const TextMember& member);
   bool not_of_a_wait(const TextMember& key);
+
+  // read_table.cpp: the operator that asks something of rows
+  class TableReader;
+  void table(const TextMember& key, const StepScope& scope, Step& step);
+  bool not_of_a_table(const TextMember& key);
 
   // read_rules.cpp: the rules that have keys of their own
   void joins(const TextMember& key, const StepScope& scope, Step& step);

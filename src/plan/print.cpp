@@ -11,13 +11,13 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 11> kPlanOrder = {
-    "sluice", "params",      "schemas", "models", "tools", "plans",
-    "undo",   "concurrency", "budget",  "steps",  "result"};
-constexpr std::array<std::string_view, 20> kStepOrder = {
-    "after",   "for_each", "when",  "join",        "llm",    "tool",   "code",
-    "plan",    "value",    "wait",  "with",        "output", "repeat", "retry",
-    "timeout", "on_error", "cache", "concurrency", "budget", "limits"};
+constexpr std::array<std::string_view, 12> kPlanOrder = {
+    "sluice", "params", "schemas",     "models", "tools", "plans",
+    "undo",   "allow",  "concurrency", "budget", "steps", "result"};
+constexpr std::array<std::string_view, 21> kStepOrder = {
+    "after", "for_each", "when",     "join",  "llm",         "tool",   "code",
+    "plan",  "value",    "wait",     "table", "with",        "output", "repeat",
+    "retry", "timeout",  "on_error", "cache", "concurrency", "budget", "limits"};
 
 template <class Order>
 std::vector<Value::Member> ordered(const Value& map, const Order& order) {

@@ -2,6 +2,7 @@
 #include "fmt/format.h"
 #include "plan/recorded_binding.h"
 #include "plan/recorded_step.h"
+#include "plan/table_query.h"
 
 namespace sluice {
 namespace {
@@ -142,6 +143,39 @@ void read_rules(FieldReader& fields, Step& step) {
   }
 }
 
+std::optional<Binding> read_part(FieldReader& fields, std::string_view key) {
+  const Value* record = fields.value(key);
+  if (!record) return std::nullopt;
+  return read_binding(*record, inside(fields, key), fields.damage());
+}
+
+std::shared_ptr<const TableQuery> read_table(const Value& record, const std::string& where,
+                                             Damage& damage) {
+  auto query = std::make_shared<TableQuery>();
+  FieldReader fields(record, where, damage);
+  query->pos = fields.pos("pos");
+  bool keep_all = fields.flag("keep_all");
+  if (auto on = read_part(fields, "on")) query->match = TableMatch{*std::move(on), keep_all};
+  query->where = read_part(fields, "where");
+  query->select = read_part(fields, "select");
+  auto by = read_part(fields, "by");
+  auto give = read_part(fields, "give");
+  if (by.has_value() != give.has_value())
+    fields.wrong("by", "without give, or the other way round");
+  if (by && give) {
+    bool maps = by->kind == Binding::Kind::kMap && give->kind == Binding::Kind::kMap;
+    if (!maps) fields.wrong("by", "no map");
+    query->group = TableGroup{*std::move(by), *std::move(give)};
+  }
+  bool reverse = fields.flag("reverse");
+  bool case_sensitive = fields.flag("case_sensitive");
+  if (auto order = read_part(fields, "order")) {
+    query->order = TableOrder{*std::move(order), reverse, case_sensitive};
+  }
+  fields.done();
+  return query;
+}
+
 void read_logical(FieldReader& fields, Step& step) {
   step.id = fields.text("id");
   step.pos = fields.pos("pos");
@@ -151,6 +185,9 @@ void read_logical(FieldReader& fields, Step& step) {
   step.function = fields.text("function");
   step.target_pos = fields.pos("target_pos");
   step.with.kind = Binding::Kind::kMap;
+  if (const Value* table = fields.value("table")) {
+    step.table = read_table(*table, inside(fields, "table"), fields.damage());
+  }
   if (const Value* schema = fields.value("output")) {
     step.output = Schema::compile(*schema).schema;
     if (!step.output) fields.wrong("output", "a schema that does not compile");
@@ -201,6 +238,7 @@ StepAdvice read_advice(FieldReader& from) {
   advice.bulk = fields.count("bulk", 0);
   advice.reuse_results = fields.flag("reuse_results");
   advice.most_at_once = fields.count("most_at_once", 0);
+  advice.group_bytes = fields.count("group_bytes", 0);
   if (fields.has("hedge_after_s")) advice.hedge_after_s = fields.real("hedge_after_s", 0);
   advice.first_model = fields.text("first_model");
   advice.least_logprob = fields.real("least_logprob", 0);
@@ -216,6 +254,9 @@ void check_step(FieldReader& fields, const PhysicalStep& step, std::uint32_t pla
   bool fallback = on_error && on_error->kind == OnErrorRule::Kind::kStep;
   bool calls_plan = logical.op == OperatorKind::kPlan;
   bool flows = step.items_edge != kNoIndex;
+  if ((logical.table != nullptr) != (logical.op == OperatorKind::kTable)) {
+    fields.wrong("table", "missing, or too much");
+  }
   if (step.until.has_value() != logical.repeat.has_value()) fields.wrong("until", "alone");
   if (step.on_error_value.has_value() != value) fields.wrong("on_error", "without its value");
   if ((step.fallback != kNoIndex) != fallback) fields.wrong("fallback", "without its on_error");

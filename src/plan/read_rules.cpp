@@ -156,8 +156,8 @@ std::optional<OnErrorRule> PlanReader::on_error(const TextMember& key, const Ste
 Limits PlanReader::limits(const TextMember& key) {
   static constexpr std::array<std::string_view, 7> kKeys = {"operators", "tools", "models", "steps",
                                                             "tasks",     "depth", "budget"};
-  static constexpr std::array<std::string_view, 6> kOperators = {"llm",  "tool",  "code",
-                                                                 "plan", "value", "wait"};
+  static constexpr std::array<std::string_view, 7> kOperators = {"llm",   "tool", "code", "plan",
+                                                                 "value", "wait", "table"};
   Limits result;
   result.pos = key.key_pos;
   if (!want_map(key, "of what the produced plan may use")) return result;

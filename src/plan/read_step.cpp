@@ -10,14 +10,13 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 6> kOperators = {"llm",  "tool",  "code",
-                                                        "plan", "value", "wait"};
-constexpr std::array<std::string_view, 20> kStepKeys = {
-    "llm",    "tool",    "code",     "plan",        "value",  "wait",  "with",
-    "output", "when",    "for_each", "concurrency", "after",  "join",  "repeat",
-    "retry",  "timeout", "on_error", "cache",       "budget", "limits"};
-constexpr std::array<std::string_view, 5> kReserved = {"table", "allow", "tenant", "priority",
-                                                       "deadline"};
+constexpr std::array<std::string_view, 7> kOperators = {"llm",   "tool", "code", "plan",
+                                                        "value", "wait", "table"};
+constexpr std::array<std::string_view, 21> kStepKeys = {
+    "llm",    "tool",   "code",    "plan",     "value",       "wait",   "table",
+    "with",   "output", "when",    "for_each", "concurrency", "after",  "join",
+    "repeat", "retry",  "timeout", "on_error", "cache",       "budget", "limits"};
+constexpr std::array<std::string_view, 4> kReserved = {"allow", "tenant", "priority", "deadline"};
 
 template <class Names>
 bool among(std::string_view key, const Names& names) {
@@ -33,7 +32,7 @@ void PlanReader::step(const TextMember& member) {
   step.value.broken = true;
   step.with.kind = Binding::Kind::kMap;
   good_id(step.id, step.pos);
-  if (!want_map(member, "with an operator: llm, tool, code, plan, value or wait")) {
+  if (!want_map(member, "with an operator: llm, tool, code, plan, value, wait or table")) {
     plan_->steps.push_back(std::move(step));
     return;
   }
@@ -71,7 +70,7 @@ void PlanReader::operator_of(const TextNode& map, const StepScope& scope, Step& 
     target(*chosen, scope, step);
   } else if (!meant) {
     out_.error(ErrorCode::kOperatorMissing, step.pos,
-               fmt::format("{} has no operator; add llm, tool, code, plan, value or wait",
+               fmt::format("{} has no operator; add llm, tool, code, plan, value, wait or table",
                            shown(step.id)));
   }
 }
@@ -86,6 +85,10 @@ void PlanReader::target(const TextMember& key, const StepScope& scope, Step& ste
   }
   if (step.op == OperatorKind::kWait) {
     wait(key, scope, step);
+    return;
+  }
+  if (step.op == OperatorKind::kTable) {
+    table(key, scope, step);
     return;
   }
   if (step.op == OperatorKind::kPlan && key.value.kind == TextNode::Kind::kMap &&
@@ -146,12 +149,17 @@ Binding PlanReader::bind_map(const TextMember& key, Place place, ScopeFlags flag
 
 void PlanReader::modifiers(const TextNode& map, const StepScope& scope, Step& step) {
   for (const TextMember& key : map.members) {
-    if (among(key.key, kReserved)) {
+    if (key.key == "allow") {
+      out_.error(ErrorCode::kKeyUnknown, key.key_pos,
+                 "allow is a key of the plan, not of a step: it covers all steps of the plan");
+    } else if (among(key.key, kReserved)) {
       out_.error(ErrorCode::kKeyReserved, key.key_pos,
                  fmt::format("{} is reserved for a later version", key.key));
     } else if (!among(key.key, kStepKeys)) {
       unknown_key(key, kStepKeys);
     } else if (step.op == OperatorKind::kWait && not_of_a_wait(key)) {
+      continue;
+    } else if (step.op == OperatorKind::kTable && not_of_a_table(key)) {
       continue;
     } else if (!among(key.key, kOperators)) {
       flow_key(key, scope, step);

@@ -1,6 +1,7 @@
 // Writes a step.
 #include "plan/recorded_binding.h"
 #include "plan/recorded_step.h"
+#include "plan/table_query.h"
 
 namespace sluice {
 namespace {
@@ -106,6 +107,27 @@ void write_rules(const Step& step, FieldWriter& record) {
   if (step.limits) record.value("limits", record_limits(*step.limits));
 }
 
+Value record_table(const TableQuery& query) {
+  FieldWriter record;
+  record.pos("pos", query.pos);
+  if (query.match) {
+    record.value("on", record_binding(query.match->on));
+    record.flag("keep_all", query.match->keep_all);
+  }
+  if (query.where) record.value("where", record_binding(*query.where));
+  if (query.select) record.value("select", record_binding(*query.select));
+  if (query.group) {
+    record.value("by", record_binding(query.group->by));
+    record.value("give", record_binding(query.group->give));
+  }
+  if (query.order) {
+    record.value("order", record_binding(query.order->by));
+    record.flag("reverse", query.order->reverse);
+    record.flag("case_sensitive", query.order->case_sensitive);
+  }
+  return record.take();
+}
+
 void write_logical(const Step& step, FieldWriter& record) {
   record.text("id", step.id);
   record.pos("pos", step.pos);
@@ -114,6 +136,7 @@ void write_logical(const Step& step, FieldWriter& record) {
   record.text("target", step.target);
   record.text("function", step.function);
   record.pos("target_pos", step.target_pos);
+  if (step.table) record.value("table", record_table(*step.table));
   if (step.output) record.value("output", step.output->source());
   record.pos("output_pos", step.output_pos);
   write_rules(step, record);
@@ -131,6 +154,7 @@ Value record_advice(const StepAdvice& advice) {
   record.number("bulk", advice.bulk, 0);
   record.flag("reuse_results", advice.reuse_results);
   record.number("most_at_once", advice.most_at_once, 0);
+  record.number("group_bytes", advice.group_bytes, 0);
   if (advice.hedge_after_s) record.value("hedge_after_s", Value::number(*advice.hedge_after_s));
   record.text("first_model", advice.first_model);
   record.real("least_logprob", advice.least_logprob, 0);

@@ -54,6 +54,15 @@ std::string TaskId::to_string() const {
   return text;
 }
 
+std::string task_name(std::string_view step, std::optional<std::uint64_t> item) {
+  constexpr std::string_view kPlace = "[]";
+  std::string name(step);
+  const std::size_t at = name.find(kPlace);
+  const std::string number = item ? fmt::format("[{}]", *item) : "";
+  if (at == std::string::npos) return name + number;
+  return name.replace(at, kPlace.size(), number);
+}
+
 Result<TaskId> TaskId::parse(std::string_view text) {
   TaskId id;
   std::string_view rest = text;

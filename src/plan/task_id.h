@@ -28,6 +28,11 @@ struct TaskId {
   friend bool operator==(const TaskId&, const TaskId&) = default;
 };
 
+// The name of a step's task, "entry[7]": `step` as its plan names it. In the name of a step of a
+// sub-plan that was called for each item, and whose steps an optimizer pass has put into the plan
+// around it, [] is the place of the item: "per_row[]/ask" gives "per_row[3]/ask".
+std::string task_name(std::string_view step, std::optional<std::uint64_t> item);
+
 // The key that goes out with a call so that the other side can recognise a repetition: 32 hex
 // digits of SHA-256 over the origin run's id and the TaskId. Stable over retries and resumes.
 std::string idempotency_key(std::string_view origin_run, const TaskId& task);

@@ -149,6 +149,10 @@ void apply_settings(const Value& settings, const Plan& plan, FunctionSpec& funct
       bytes && bytes->is_int() && bytes->as_int() > 0) {
     function.max_bytes = static_cast<std::uint64_t>(bytes->as_int());
   }
+  if (const Value* bulk = settings.find("bulk");
+      bulk && bulk->is_int() && bulk->as_int() > 1 && bulk->as_int() <= 10'000) {
+    function.bulk = static_cast<std::uint32_t>(bulk->as_int());
+  }
   if (const Value* probe = settings.find("probe")) {
     function.has_probe = true;
     function.probe = *probe;

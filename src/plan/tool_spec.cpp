@@ -19,6 +19,7 @@ constexpr std::string_view kCommonKeys = R"(
   "timeout": {"type": "string", "pattern": "^[0-9]+(ms|s|m|h)$"},
   "concurrency": {"type": "integer", "minimum": 1, "maximum": 100000},
   "max_bytes": {"type": "integer", "minimum": 1},
+  "bulk": {"type": "integer", "minimum": 2, "maximum": 10000},
   "probe": {"$ref": "#/$defs/call"},
   "undo": {"$ref": "#/$defs/call"})";
 

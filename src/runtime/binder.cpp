@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "data/json.h"
+#include "runtime/prompt_group.h"
 
 namespace sluice {
 
@@ -143,6 +144,7 @@ void Binder::bind_body(const Source& source, Bound& bound) {
   }
   if (value) {
     bound.error = misfit_params(step, *value);
+    if (step.advice.group_bytes > 0) bound.group = prompt_group(step, *value);
     bound.value = std::move(*value);
   } else {
     bound.error = std::move(value.error());

@@ -38,6 +38,14 @@ struct CallReturned {
   // Taken from the cache, or by a fork from another run: nothing was called. So nothing is undone
   // either: such a call never is, however the run ends.
   bool cached = false;
+  // How the host came by it. What an equal call, or an earlier run, gave costs no call of a budget.
+  enum class From : std::uint8_t {
+    kCall,        // a call, or what `cached` says, of which no more is known
+    kEqual,       // cached: an equal call of this run
+    kEarlierRun,  // cached: kept by an earlier run
+    kHedged,      // a call, and a second attempt had been started beside it
+  };
+  From from = From::kCall;
 };
 // A call failed. `doubt`: it left and nobody knows whether it happened (effect `once` only); the
 // call stays open until a later CallEnded without doubt, or CallResumed, settles it.
@@ -56,9 +64,9 @@ struct CallEnded {
   Usage usage;
 };
 
-// A call in doubt is made again, by a person's decision or because it is known not to have happened.
-// The state machine then emits its StartCall again, when its turn comes: the same CallRef and the
-// same idempotency key, charged to budgets once more. Until then the call is not open.
+// A call in doubt is made again, by a person's decision or because it is known not to have
+// happened. The state machine then emits its StartCall again, when its turn comes: the same CallRef
+// and the same idempotency key, charged to budgets once more. Until then the call is not open.
 struct CallResumed {
   CallRef call;
 };
@@ -86,21 +94,21 @@ struct TimerFired {
 // A `wait` was understood: until when, and for what. Answers BeginWait.
 struct WaitBegan {
   CallRef call;
-  std::string signal;       // its name; "": for time alone
-  WallNs until_wall_ns = 0; // the UTC instant at which it ends by itself; 0: never
-  bool has_value = false;   // what it gives then; without, a wait for a signal fails with TIMEOUT
+  std::string signal;        // its name; "": for time alone
+  WallNs until_wall_ns = 0;  // the UTC instant at which it ends by itself; 0: never
+  bool has_value = false;    // what it gives then; without, a wait for a signal fails with TIMEOUT
   Value value;
-  std::string of;           // for whom, and what is asked: words for people, or ""
+  std::string of;  // for whom, and what is asked: words for people, or ""
   std::string ask;
   std::optional<Error> error;  // it was not understood: the task fails with it
 };
 
-// A person or a program sent a signal. It is kept until a `wait` takes it: the one of that task when
-// `task` names one, else the one that has waited longest.
+// A person or a program sent a signal. It is kept until a `wait` takes it: the one of that task
+// when `task` names one, else the one that has waited longest.
 struct SignalReceived {
   std::uint64_t message = 0;  // its id in the inbox
   std::string name;
-  std::string task;           // TaskId text or ""
+  std::string task;  // TaskId text or ""
   Value value;
 };
 
@@ -109,11 +117,21 @@ struct CancelRequested {
   std::string reason;
 };
 
+// From an item on, a step of the root plan runs its sub-plan in another physical form: what the
+// first items have shown has changed the order of its work. Items below keep the form that they
+// have, whenever they begin.
+struct StepReplanned {
+  std::uint32_t step = 0;  // of the root plan
+  std::uint32_t from_item = 0;
+  PhysicalPlanPtr plan;  // of the same logical plan
+  std::string why;       // for people
+};
+
 struct Event {
   // Run time: nanoseconds of life of the run, from 1; stands still while no process has it.
   SteadyNs at = 0;
   std::variant<RunStarted, CallEnded, CallResumed, ItemEmitted, PlanAdmitted, PlanRefused,
-               TimerFired, WaitBegan, SignalReceived, CancelRequested>
+               TimerFired, WaitBegan, SignalReceived, CancelRequested, StepReplanned>
       body;
 };
 
@@ -134,6 +152,7 @@ struct Bound {
   BindPurpose purpose = BindPurpose::kBody;
   bool holds = true;        // kWhen, kUntil: the condition
   std::uint32_t count = 0;  // kItems: how many
+  std::uint64_t group = 0;  // kBody: tasks with the same one start together; 0: alone
   Value value;
   std::optional<Error> error;
 };

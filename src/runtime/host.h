@@ -51,9 +51,16 @@ class Host {
   virtual Effect effect_of(const StartCall& start) = 0;
   virtual bool has_probe(const StartCall& start) = 0;
   virtual void probe(const StartCall& start) = 0;  // EventInbox::probed follows
-  // A plan that an earlier process admitted: its steps can be called from now on. `recorded` is what
-  // encode_physical gave then.
+  // A plan that an earlier process admitted: its steps can be called from now on. `recorded` is
+  // what encode_physical gave then.
   virtual Result<PhysicalPlanPtr> adopt(const AdmitPlan& admit, const Value& recorded) = 0;
+  // Asked before a call leaves; false: it does not, and the run stops as if it were interrupted.
+  virtual bool lets_begin(const StartCall& start) {
+    (void)start;
+    return true;
+  }
+  // Another form of a sub-plan that the run's plan has: its steps can be called from now on.
+  virtual void know_steps(const PhysicalPlanPtr& plan) { (void)plan; }
 };
 
 }  // namespace sluice

@@ -23,7 +23,7 @@ constexpr auto kTypes = std::to_array<TypeRow>({
     {RecordType::kSnapshot, "snapshot", 1},
     {RecordType::kNote, "note", 1},
     {RecordType::kRunStarted, "run_started", 1},
-    {RecordType::kCallEnded, "call_ended", 1},
+    {RecordType::kCallEnded, "call_ended", 2},
     {RecordType::kItemEmitted, "item_emitted", 1},
     {RecordType::kPlanAdmitted, "plan_admitted", 1},
     {RecordType::kPlanRefused, "plan_refused", 1},
@@ -32,6 +32,7 @@ constexpr auto kTypes = std::to_array<TypeRow>({
     {RecordType::kSignalReceived, "signal_received", 1},
     {RecordType::kCancelRequested, "cancel_requested", 1},
     {RecordType::kCallResumed, "call_resumed", 1},
+    {RecordType::kStepReplanned, "step_replanned", 1},
 });
 
 const TypeRow* find_type(std::uint16_t type) {
@@ -43,7 +44,17 @@ const TypeRow* find_type(std::uint16_t type) {
 
 // What stands before an event's own body.
 enum EventFlag : std::uint8_t { kHasRounds = 1, kHasDigest = 2, kHasMessage = 4 };
-enum class Outcome : std::uint8_t { kReturned, kCached, kFailed, kDoubt, kToolsWanted };
+enum class Outcome : std::uint8_t {
+  kReturned,
+  kCached,
+  kFailed,
+  kDoubt,
+  kToolsWanted,
+  // Since version 2.
+  kEqual,
+  kEarlierRun,
+  kHedged,
+};
 constexpr std::uint64_t kMostFiles = 100'000;
 
 // ---- writing ----
@@ -63,13 +74,45 @@ void put_header(WireWriter& out, const RunHeader& header) {
   out.text(header.fork_step);
 }
 
+Outcome outcome_of(const CallReturned& returned) {
+  switch (returned.from) {
+    case CallReturned::From::kCall:
+      return returned.cached ? Outcome::kCached : Outcome::kReturned;
+    case CallReturned::From::kEqual:
+      return Outcome::kEqual;
+    case CallReturned::From::kEarlierRun:
+      return Outcome::kEarlierRun;
+    case CallReturned::From::kHedged:
+      return Outcome::kHedged;
+  }
+  return Outcome::kReturned;
+}
+
+CallReturned returned_as(Outcome outcome, Value output) {
+  using From = CallReturned::From;
+  const bool cached = outcome != Outcome::kReturned && outcome != Outcome::kHedged;
+  const From from = outcome == Outcome::kEqual        ? From::kEqual
+                    : outcome == Outcome::kEarlierRun ? From::kEarlierRun
+                    : outcome == Outcome::kHedged     ? From::kHedged
+                                                      : From::kCall;
+  return {std::move(output), cached, from};
+}
+
+// The oldest one that says it: what older programs know they can read.
+std::uint16_t version_of(const Record& record, const TypeRow& row) {
+  const auto* event = std::get_if<EventRecord>(&record.body);
+  const auto* ended = event == nullptr ? nullptr : std::get_if<CallEnded>(&event->event.body);
+  if (ended == nullptr) return row.version;
+  const auto* returned = std::get_if<CallReturned>(&ended->outcome);
+  return returned != nullptr && outcome_of(*returned) >= Outcome::kEqual ? 2 : 1;
+}
+
 void put_call_ended(WireWriter& out, const CallEnded& ended) {
   out.call(ended.call);
   std::visit(
       Overloaded{
           [&](const CallReturned& returned) {
-            out.byte(
-                static_cast<std::uint8_t>(returned.cached ? Outcome::kCached : Outcome::kReturned));
+            out.byte(static_cast<std::uint8_t>(outcome_of(returned)));
             out.value(returned.output);
           },
           [&](const CallFailed& failed) {
@@ -137,6 +180,12 @@ void put_event(WireWriter& out, const EventRecord& record) {
                    out.number(body.message);
                    out.text(body.reason);
                  },
+                 [&](const StepReplanned& body) {
+                   out.number(body.step);
+                   out.number(body.from_item);
+                   out.text(body.why);
+                   out.value(record.admitted);
+                 },
              },
              record.event.body);
 }
@@ -203,7 +252,10 @@ CallEnded take_call_ended(WireReader& in) {
   switch (static_cast<Outcome>(outcome)) {
     case Outcome::kReturned:
     case Outcome::kCached:
-      ended.outcome = CallReturned{in.value(), static_cast<Outcome>(outcome) == Outcome::kCached};
+    case Outcome::kEqual:
+    case Outcome::kEarlierRun:
+    case Outcome::kHedged:
+      ended.outcome = returned_as(static_cast<Outcome>(outcome), in.value());
       break;
     case Outcome::kFailed:
     case Outcome::kDoubt:
@@ -299,6 +351,15 @@ EventRecord take_event(WireReader& in, RecordType type) {
       body = CancelRequested{message, std::string(in.text())};
       break;
     }
+    case RecordType::kStepReplanned: {
+      StepReplanned replanned;
+      replanned.step = in.number32();
+      replanned.from_item = in.number32();
+      replanned.why = in.text();
+      body = std::move(replanned);
+      record.admitted = in.value();
+      break;
+    }
     default:
       in.spoil();
   }
@@ -380,10 +441,10 @@ std::string_view record_type_name(RecordType type) {
 
 RecordType record_type(const Record& record) {
   static constexpr std::array kEvents = {
-      RecordType::kRunStarted,      RecordType::kCallEnded,    RecordType::kCallResumed,
-      RecordType::kItemEmitted,     RecordType::kPlanAdmitted, RecordType::kPlanRefused,
-      RecordType::kTimerFired,      RecordType::kWaitBegan,    RecordType::kSignalReceived,
-      RecordType::kCancelRequested,
+      RecordType::kRunStarted,      RecordType::kCallEnded,     RecordType::kCallResumed,
+      RecordType::kItemEmitted,     RecordType::kPlanAdmitted,  RecordType::kPlanRefused,
+      RecordType::kTimerFired,      RecordType::kWaitBegan,     RecordType::kSignalReceived,
+      RecordType::kCancelRequested, RecordType::kStepReplanned,
   };
   static_assert(kEvents.size() == std::variant_size_v<decltype(Event::body)>);
   static constexpr std::array kOthers = {RecordType::kHeader,   RecordType::kResumed,
@@ -414,8 +475,8 @@ JournalRecord encode_record(const Record& record) {
   const auto* event = std::get_if<EventRecord>(&record.body);
   out.whole(event != nullptr ? event->event.at : record.at);
   put_body(out, record);
-  return {static_cast<std::uint16_t>(type), find_type(static_cast<std::uint16_t>(type))->version,
-          out.take()};
+  return {static_cast<std::uint16_t>(type),
+          version_of(record, *find_type(static_cast<std::uint16_t>(type))), out.take()};
 }
 
 Result<Record> decode_record(const JournalRecord& record) {

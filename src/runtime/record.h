@@ -40,6 +40,7 @@ enum class RecordType : std::uint16_t {
   kSignalReceived = 23,
   kCancelRequested = 24,
   kCallResumed = 25,
+  kStepReplanned = 26,
 };
 std::string_view record_type_name(RecordType type);
 
@@ -93,8 +94,8 @@ struct NoteRecord {
 // An event as journaled: plans by their encoded form, and what a replay needs to enter it at the
 // same moment.
 struct EventRecord {
-  Event event;               // PlanAdmitted has no plan yet: it is adopted
-  Value admitted;            // kPlanAdmitted: encode_physical
+  Event event;               // of PlanAdmitted and StepReplanned the plan is read later
+  Value admitted;            // kPlanAdmitted, kStepReplanned: encode_physical
   std::uint32_t rounds = 0;  // of binds since the event before, when it did not wait for their end
   std::uint32_t digest = 0;  // of all decisions before this event; 0: not known
   // Of the inbox, that led to this event; 0: none. Signals and cancels have it inside.

@@ -67,12 +67,30 @@ void add_header(Members& out, const RunHeader& header) {
   }
 }
 
+// "": its own call, or nothing more is known.
+std::string_view from_name(CallReturned::From from) {
+  switch (from) {
+    case CallReturned::From::kCall:
+      return "";
+    case CallReturned::From::kEqual:
+      return "equal call";
+    case CallReturned::From::kEarlierRun:
+      return "earlier run";
+    case CallReturned::From::kHedged:
+      return "hedged call";
+  }
+  return "";
+}
+
 void add_outcome(Members& out, const CallEnded& ended) {
   out.emplace_back("call", call_json(ended.call));
   std::visit(Overloaded{
                  [&](const CallReturned& returned) {
                    out.emplace_back("output", returned.output);
                    if (returned.cached) out.emplace_back("cached", Value::boolean(true));
+                   if (const std::string_view from = from_name(returned.from); !from.empty()) {
+                     out.emplace_back("from", Value::string(from));
+                   }
                  },
                  [&](const CallFailed& failed) {
                    out.emplace_back("error", error_json(failed.error));
@@ -136,6 +154,12 @@ void add_event(Members& out, const EventRecord& record) {
                  [&](const CancelRequested& body) {
                    if (body.message != 0) out.emplace_back("inbox", count(body.message));
                    out.emplace_back("reason", text(body.reason));
+                 },
+                 [&](const StepReplanned& body) {
+                   out.emplace_back("step", count(body.step));
+                   out.emplace_back("from_item", count(body.from_item));
+                   out.emplace_back("why", text(body.why));
+                   out.emplace_back("plan", record.admitted);
                  },
              },
              record.event.body);

@@ -6,6 +6,7 @@
 
 #include "base/failpoint.h"
 #include "base/overloaded.h"
+#include "plan/physical_codec.h"
 #include "runtime/recovery_impl.h"
 
 namespace sluice {
@@ -17,6 +18,19 @@ constexpr std::size_t kDecisionsTold = 8;
 std::unexpected<Error> out_of_place(JournalSeq seq, std::string_view what) {
   return fail(ErrorCode::kJournalDamaged,
               fmt::format("record {} cannot follow those before it: {}", seq, what));
+}
+
+// The plan's other form belongs to the same logical plan.
+Result<void> read_replanned(StepReplanned& replanned, const Value& recorded,
+                            const RunState& state) {
+  if (!state.may_replan(replanned.step)) {
+    return fail(ErrorCode::kJournalDamaged, "a step has another plan that cannot have one");
+  }
+  const PhysicalStep& step = state.step({0, replanned.step, kNoIndex});
+  auto plan = decode_physical(recorded, step.plan->logical);
+  if (!plan) return std::unexpected(plan.error());
+  replanned.plan = std::move(*plan);
+  return {};
 }
 
 }  // namespace
@@ -32,6 +46,10 @@ Result<void> make_fact_whole(EventRecord& record, const RunCore& core, ValueStor
   auto& body = record.event.body;
   if (auto* started = std::get_if<RunStarted>(&body)) return load(started->params);
   if (auto* signal = std::get_if<SignalReceived>(&body)) return load(signal->value);
+  if (auto* replanned = std::get_if<StepReplanned>(&body)) {
+    if (auto loaded = load(record.admitted); !loaded) return loaded;
+    return read_replanned(*replanned, record.admitted, *core.state);
+  }
   auto* admitted = std::get_if<PlanAdmitted>(&body);
   if (admitted == nullptr) return {};
   auto open = core.open.admits().find(admitted->task);
@@ -122,6 +140,7 @@ Result<void> Recovery::Impl::restore(const SnapshotRecord& snapshot, SteadyNs at
   if (!done) return done;
   core->at = at;
   if (trace != nullptr) trace->restored(snapshot.trace);
+  core->state->tell_replanned();
   return {};
 }
 

@@ -134,7 +134,7 @@ class ReuseFill {
   // The journal begins with a snapshot: what was called before it is not known.
   Result<void> compacted(const PhysicalPlan& plan, ReuseReport& report) const {
     for (const PhysicalStep& step : plan.steps) {
-      const std::string& name = step.logical_ids.front();
+      const std::string name = root_step(step.logical_ids.front());
       if (point_.again.contains(name)) continue;
       if (may_be_once(step)) {
         return refuse(

@@ -147,6 +147,11 @@ void RunLoop::Impl::handle(Taken taken) {
   auto& record = std::get<EventRecord>(taken.record.body);
   Event& event = record.event;
   event.at = std::max({event.at, core->at, SteadyNs{1}});
+  auto* replanned = std::get_if<StepReplanned>(&event.body);
+  if (replanned != nullptr) {
+    if (!place_replanned(*replanned)) return;
+    host.know_steps(replanned->plan);
+  }
   if (failpoint(Failpoint::kLateEndTaken)) take_for_current(core->open, event);
   if (!core->open.expects(event)) {
     // It came too late, but it was taken: after a crash it must not come again.
@@ -157,6 +162,12 @@ void RunLoop::Impl::handle(Taken taken) {
   journal_event(record);
   core->apply(event);
   if (!core->binding()) carry_out();
+}
+
+bool RunLoop::Impl::place_replanned(StepReplanned& replanned) const {
+  if (stopping() || !core->state->may_replan(replanned.step)) return false;
+  replanned.from_item = core->state->first_not_begun(replanned.step);
+  return true;
 }
 
 // Whether a fact about this waits in the queue: nobody is asked for what is known.
@@ -206,6 +217,10 @@ void RunLoop::Impl::journal_event(EventRecord& record) {
     }
     if (auto* admitted = std::get_if<PlanAdmitted>(&body)) {
       record.admitted = encode_physical(*admitted->plan);
+      rest(record.admitted, into);
+    }
+    if (auto* replanned = std::get_if<StepReplanned>(&body)) {
+      record.admitted = encode_physical(*replanned->plan);
       rest(record.admitted, into);
     }
   }
@@ -284,6 +299,16 @@ void RunLoop::cancel(std::string reason) {
   Event event;
   event.body = CancelRequested{0, std::move(reason)};
   impl->deliver(std::move(event));
+}
+void RunLoop::replan(std::uint32_t step, PhysicalPlanPtr plan, std::string why) {
+  auto impl = impl_;
+  Event event;
+  event.body = StepReplanned{step, 0, std::move(plan), std::move(why)};
+  impl->deliver(std::move(event));
+}
+void RunLoop::drain() {
+  auto impl = impl_;
+  impl->stop_new();
 }
 const RunState& RunLoop::state() const { return *impl_->core->state; }
 

@@ -83,6 +83,13 @@ class RunLoop final : public EventInbox {
   std::uint64_t last_message() const;  // already taken
   void interrupt();                    // once: nothing new starts; twice: what runs is cut
   void cancel(std::string reason);
+  // From its first item that has not begun on, a step of the root plan runs `plan` in the place of
+  // its sub-plan's form: the same logical plan. Nothing happens where the step cannot be replanned
+  // (RunState::may_replan), or the run is stopping.
+  void replan(std::uint32_t step, PhysicalPlanPtr plan, std::string why);
+  // As the first interrupt(), and nothing when the run stops already. May be called from inside of
+  // the trace sink: then what is being decided does not leave any more.
+  void drain();
 
   const RunState& state() const;
 

@@ -80,6 +80,7 @@ void RunLoop::Impl::carry_out() {
 void RunLoop::Impl::begin(OpenCallEffect& call) {
   if (stopping()) return;
   if (!take_old_key(call) || reuse_result(call)) return;
+  if (!host.lets_begin(call.start)) return stop_new();
   if (!recorder) return perform(call);
   const Effect effect = host.effect_of(call.start);
   const bool once = effect == Effect::kOnce;

@@ -51,6 +51,7 @@ struct RunLoop::Impl : std::enable_shared_from_this<RunLoop::Impl> {
   void turn();
   bool bind_some();
   bool next_is_urgent();
+  bool place_replanned(StepReplanned& replanned) const;
   void handle(Taken taken);
   void handle_early(Record fact);
   bool known(const EarlyFacts::Key& about) const;
@@ -84,6 +85,7 @@ struct RunLoop::Impl : std::enable_shared_from_this<RunLoop::Impl> {
   // ---- run_loop_stop.cpp ----
   bool stopping() const { return phase != Phase::kGoing; }
   void interrupt();
+  void stop_new();
   void drain();
   void cut();
   void frontier_moved();

@@ -81,7 +81,9 @@ Result<ResumeReport> RunLoop::Impl::resume() {
                 "the run's process ended before the run began: nothing was done; run it anew");
   }
   if (auto settled = found.settle(kBindRounds); !settled) return std::unexpected(settled.error());
+  in_turn = true;  // who hears of it may stop what would begin now
   trace_plain(trace, TraceKind::kRecovered, found.core->at);
+  in_turn = false;
   ResumeReport report;
   report.events = found.events;
   report.calls_done = found.calls_done;
@@ -103,6 +105,7 @@ Result<ResumeReport> RunLoop::Impl::resume() {
   recorder->append(
       {lived, RunResumedRecord{SLUICE_VERSION, recorder->journal().owner, host.wall_now()}});
   tell_card(true);
+  for (const StepReplanned& form : core->state->replanned()) host.know_steps(form.plan);
   in_turn = true;  // the events that this leads to wait until all is carried out
   carry_out_again(report);
   if (found.last_returned) host.perform(*found.last_returned);

@@ -24,6 +24,18 @@ void RunLoop::Impl::interrupt() {
   turn();
 }
 
+// Whoever asks may be inside of what a call has just told: the host is spoken to later.
+void RunLoop::Impl::stop_new() {
+  if (phase != Phase::kGoing || closing) return;
+  phase = Phase::kDraining;
+  host.post([weak = weak_from_this()] {
+    auto self = weak.lock();
+    if (!self || self->phase != Phase::kDraining) return;
+    self->drain();
+    self->turn();
+  });
+}
+
 // Nothing new starts. Streams that can be read again end at once: they could go on for hours.
 void RunLoop::Impl::drain() {
   phase = Phase::kDraining;
@@ -81,8 +93,8 @@ void RunLoop::Impl::frontier_moved() {
   if (closing) try_to_close();
 }
 
-// A value cannot be read back. The run stops where it is, as if the process had ended, and can go on
-// when the store can be read again.
+// A value cannot be read back. The run stops where it is, as if the process had ended, and can go
+// on when the store can be read again.
 void RunLoop::Impl::lose() {
   RunOutcome outcome = core->state->outcome(RunStatus::kInterrupted);
   outcome.errors.insert(outcome.errors.begin(), *core->lost);

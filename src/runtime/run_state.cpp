@@ -20,6 +20,12 @@ bool RunState::ended() const { return machine_->ended(); }
 RunOutcome RunState::outcome(RunStatus status) const { return machine_->outcome(status); }
 std::vector<RunState::Doubt> RunState::doubts() const { return machine_->doubts(); }
 std::vector<RunState::Waiting> RunState::waits() const { return machine_->waits(); }
+bool RunState::may_replan(std::uint32_t step) const { return machine_->may_replan(step); }
+std::uint32_t RunState::first_not_begun(std::uint32_t step) const {
+  return machine_->first_not_begun(step);
+}
+const std::vector<StepReplanned>& RunState::replanned() const { return machine_->replanned(); }
+void RunState::tell_replanned() { machine_->tell_replanned(); }
 std::string RunState::snapshot(std::vector<Value>* resting) const {
   return machine_->snapshot(resting);
 }

@@ -58,6 +58,12 @@ class RunState {
     const PhysicalStep* step = nullptr;
   };
   std::vector<Waiting> waits() const;
+  // Whether a step of the root plan runs a known sub-plan for many items, and may do so in another
+  // form; from which item on no task of it has begun; and the forms that it was given.
+  bool may_replan(std::uint32_t step) const;
+  std::uint32_t first_not_begun(std::uint32_t step) const;
+  const std::vector<StepReplanned>& replanned() const;
+  void tell_replanned();  // the trace, of all of them: it was restored from a snapshot
 
   // The whole state between two applies, as bytes (versioned), and back. `resting` gets, unless
   // null, every reference to a value in the ValueStore that is among it. `admitted` finds the plans

@@ -15,8 +15,9 @@
 namespace sluice {
 
 namespace {
-constexpr std::uint8_t kFormat = 2;  // 1: without the plans' hashes
-}
+// 1: without the plans' hashes. 2: without what came from earlier runs, and second attempts.
+constexpr std::uint8_t kFormat = 3;
+}  // namespace
 
 // Steps are told apart by the meaning of their plan and their place in it: all frames of one
 // sub-plan, and all produced plans that are equal, fold into the same rows.
@@ -68,6 +69,25 @@ struct SummaryFold::Impl {
     return add_row(event, plan->second);
   }
 
+  // The steps of another form of a plan go on with the rows that they have. It keeps a number of
+  // its own: one that a snapshot restores finds its rows when the run tells of the form again.
+  void take_form(const PhysicalPlan& own, const PhysicalPlan& form) {
+    if (own.plan_hash == form.plan_hash) return;
+    KnownPlan known{next_plan++, {}};
+    const auto base = plans.find(own.plan_hash);
+    for (std::uint32_t i = 0; i < form.steps.size(); ++i) {
+      const PhysicalStep& step = form.steps[i];
+      for (std::uint32_t j = 0; j < own.steps.size(); ++j) {
+        if (own.steps[j].logical_ids.front() != step.logical_ids.front()) continue;
+        const std::size_t row = base == plans.end() ? kNoRow : base->second.row(j);
+        if (row != kNoRow) known.set_row(i, row);
+        if (own.steps[j].plan && step.plan) take_form(*own.steps[j].plan, *step.plan);
+        break;
+      }
+    }
+    plans.insert_or_assign(form.plan_hash, std::move(known));
+  }
+
   StepSummary& add_row(const TraceEvent& event, KnownPlan& plan) {
     const RowOrder order{plan.number, event.call.task.step};
     const auto place = std::upper_bound(orders.begin(), orders.end(), order) - orders.begin();
@@ -117,6 +137,8 @@ struct SummaryFold::Impl {
     summary.usage += event.usage;
     if (step.running > 0) --step.running;
     if (event.cached) ++step.cached;
+    if (event.from == CallReturned::From::kEarlierRun) ++step.earlier;
+    if (event.from == CallReturned::From::kHedged) ++step.hedged;
     auto begun = starts.find(key_of(event.call));
     if (begun == starts.end()) return;
     step.busy_ns += event.at - begun->second;
@@ -160,6 +182,12 @@ void SummaryFold::on_trace(const TraceEvent& event) {
     if (event.outcome->status != RunStatus::kInDoubt) impl_->stop_waiting();
   }
   if (!event.step) return;
+  if (event.kind == TraceKind::kReplanned) {
+    if (event.replanned != nullptr && event.step->plan) {
+      impl_->take_form(*event.step->plan, *event.replanned);
+    }
+    return;
+  }
   StepSummary& step = impl_->row(event);
   if (step.first_ns == 0) step.first_ns = event.at;
   step.last_ns = event.at;
@@ -218,7 +246,7 @@ void put_step(WireWriter& out, const StepSummary& step) {
   out.flag(step.closed);
   for (std::uint64_t count :
        {step.known, step.done, step.skipped, step.failed, step.in_doubt, step.running, step.waiting,
-        step.undone, step.calls, step.retries, step.cached}) {
+        step.undone, step.calls, step.retries, step.cached, step.earlier, step.hedged}) {
     out.number(count);
   }
   out.usage(step.usage);
@@ -227,7 +255,7 @@ void put_step(WireWriter& out, const StepSummary& step) {
   out.whole(step.last_ns);
 }
 
-StepSummary take_step(WireReader& in) {
+StepSummary take_step(WireReader& in, std::uint8_t format) {
   StepSummary step;
   step.id = in.text();
   step.operator_name = in.text();
@@ -236,6 +264,10 @@ StepSummary take_step(WireReader& in) {
        {&step.known, &step.done, &step.skipped, &step.failed, &step.in_doubt, &step.running,
         &step.waiting, &step.undone, &step.calls, &step.retries, &step.cached}) {
     *count = in.number();
+  }
+  if (format > 2) {
+    step.earlier = in.number();
+    step.hedged = in.number();
   }
   step.usage = in.usage();
   step.busy_ns = in.whole();
@@ -317,7 +349,7 @@ void SummaryFold::restored(std::string_view folded) {
   for (std::size_t left = in.count(); left > 0 && !in.bad(); --left) {
     const std::uint32_t plan = in.number32();
     restored->orders.emplace_back(plan, in.number32());
-    restored->summary.steps.push_back(take_step(in));
+    restored->summary.steps.push_back(take_step(in, format));
   }
   take_plans(in, format, *restored);
   restored->summary.usage = in.usage();

@@ -50,6 +50,8 @@ std::string_view trace_kind_name(TraceKind kind) {
       return "recovery_began";
     case TraceKind::kRecovered:
       return "recovered";
+    case TraceKind::kReplanned:
+      return "replanned";
   }
   return "unknown";
 }

@@ -36,6 +36,8 @@ enum class TraceKind : std::uint8_t {
   // Between these two the trace tells what an earlier process did.
   kRecoveryBegan,
   kRecovered,
+  // A step runs its sub-plan in another form: `replanned`, from item `count` on; value: why.
+  kReplanned,
 };
 std::string_view trace_kind_name(TraceKind kind);
 
@@ -57,12 +59,16 @@ struct TraceEvent {
   std::uint64_t count = 0;
   bool closed = false;
   bool cached = false;
+  CallReturned::From from = CallReturned::From::kCall;   // of a call that returned
   ConditionOutcome condition = ConditionOutcome::kNone;  // of a task that ends
   Usage usage;
   const Error* error = nullptr;         // valid during the call of the sink
   const Value* value = nullptr;         // kTaskDone: output; kRunEnded: result; likewise
   const RunOutcome* outcome = nullptr;  // kRunEnded
   const WaitBegan* wait = nullptr;      // kWaiting
+  // kReplanned: the form from now on. The one before is the step's own, or that of the last such
+  // event.
+  const PhysicalPlan* replanned = nullptr;
 
   void set_step(const PhysicalPlan& of, std::uint32_t index) {
     plan = &of;

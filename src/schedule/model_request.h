@@ -83,6 +83,7 @@ struct ModelUsage {
   std::uint64_t prompt_tokens = 0;
   std::uint64_t cached_tokens = 0;  // of prompt_tokens: not computed again
   std::uint64_t completion_tokens = 0;
+  double usd = 0;  // set where the instance knows its price; else whoever asked does
 };
 
 enum class FinishReason : std::uint8_t { kStop, kLength, kToolCalls };
@@ -90,6 +91,7 @@ enum class FinishReason : std::uint8_t { kStop, kLength, kToolCalls };
 struct TokenLogprob {
   std::string token;
   double logprob = 0;
+  bool forced = false;  // the grammar left no choice: it says nothing about the model
   std::vector<std::pair<std::string, double>> top;
 };
 
@@ -99,6 +101,7 @@ struct ModelReply {
   Value tool_calls;  // [{id, name, arguments (object)}] or null
   FinishReason finish = FinishReason::kStop;
   ModelUsage usage;
+  ModelUsage earlier;  // of another model that was asked before and whose answer was not taken
   std::vector<TokenLogprob> logprobs;
 };
 

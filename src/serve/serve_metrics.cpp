@@ -54,6 +54,16 @@ constexpr std::array kEngineFamilies{
     EngineFamily{
         "sluice_busy_seconds_total", kCounter, "Time spent computing.",
         [](const EngineStats& s) { return static_cast<double>(s.busy_ns) * kSecondsPerNs; }},
+    EngineFamily{
+        "sluice_choice_seconds_total", kCounter,
+        "Processor time spent choosing tokens, grammars included.",
+        [](const EngineStats& s) { return static_cast<double>(s.choice_ns) * kSecondsPerNs; }},
+    EngineFamily{
+        "sluice_mask_seconds_total", kCounter,
+        "Processor time spent filling masks of the tokens that a grammar allows.",
+        [](const EngineStats& s) { return static_cast<double>(s.mask_ns) * kSecondsPerNs; }},
+    EngineFamily{"sluice_masks_total", kCounter, "Masks filled; most tokens are chosen without.",
+                 [](const EngineStats& s) { return static_cast<double>(s.masks); }},
     EngineFamily{"sluice_requests_running", kGauge, "Requests that compute.",
                  [](const EngineStats& s) { return static_cast<double>(s.running); }},
     EngineFamily{"sluice_requests_waiting", kGauge, "Requests that wait for room.",

@@ -55,8 +55,9 @@ class PlanFacts {
   // Whether a read takes one slot of what it names.
   bool reads_slot(const Step& reader, const Reference& read) const;
 
-  // An expression with the types of what it reads; `leaf` itself when that cannot be better.
-  Expr typed(const Binding& leaf, Place place, const Step* reader) const;
+  // An expression with the types of what it reads; `leaf`'s own when that cannot be better. The
+  // leaf is one of the plan. Compiled once: the types of what it reads stand when it is asked for.
+  const Expr& typed(const Binding& leaf, Place place, const Step* reader) const;
   Type type_of(const Binding& binding, Place place, const Step* reader) const;
   // The place of a step's body and when.
   Place body_place(std::uint32_t step) const;
@@ -70,11 +71,13 @@ class PlanFacts {
   bool bound_type(std::uint32_t step);
   Type call_type(const Step& step) const;
   Type input_type(const ExprInput& input, const Step* reader) const;
+  Expr compile_typed(const Binding& leaf, Place place, const Step* reader) const;
   const NameResolver& base_resolver(Place place, ScopeFlags flags) const;
 
   std::map<std::string, std::uint32_t, std::less<>> index_;
   ScopeNames names_;
   mutable std::map<std::pair<Place, int>, NameResolver> resolvers_;
+  mutable std::map<std::pair<const Binding*, Place>, std::optional<Expr>> typed_;
 };
 
 }  // namespace sluice

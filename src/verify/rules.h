@@ -18,16 +18,19 @@ void rule_settings(const VerifyContext& context, const PlanFacts& facts, Diagnos
 void rule_types(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 void rule_arguments(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 void rule_joins(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
+void rule_bulk(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 void rule_repeat_bound(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 void rule_retry_once(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 void rule_cache_effect(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 void rule_sql_template(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 void rule_limits(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 void rule_allowed(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
+void rule_allow(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 void rule_usage(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 void rule_grammar(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 void rule_waits(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 void rule_undo(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
+void rule_tables(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 void rule_secrets(const VerifyContext& context, const PlanFacts& facts, Diagnostics& out);
 
 }  // namespace sluice

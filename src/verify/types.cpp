@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "verify/facts.h"
+#include "verify/table_types.h"
 
 namespace sluice {
 namespace {
@@ -68,8 +69,14 @@ Type PlanFacts::input_type(const ExprInput& input, const Step* reader) const {
   return type;
 }
 
-Expr PlanFacts::typed(const Binding& leaf, Place place, const Step* reader) const {
+const Expr& PlanFacts::typed(const Binding& leaf, Place place, const Step* reader) const {
   if (leaf.broken || leaf.text.empty() || leaf.expr.inputs().empty()) return leaf.expr;
+  auto [found, fresh] = typed_.try_emplace({&leaf, place});
+  if (fresh) found->second = compile_typed(leaf, place, reader);
+  return *found->second;
+}
+
+Expr PlanFacts::compile_typed(const Binding& leaf, Place place, const Step* reader) const {
   ScopeFlags flags;
   if (reader) {
     std::uint32_t self = index_of(reader->id);
@@ -139,8 +146,10 @@ Type PlanFacts::call_type(const Step& step) const {
       const Binding* value = step.wait.find("value");
       return value ? type_of(*value, body_place(index_of(step.id)), &step) : null_type();
     }
-    case OperatorKind::kCode:
     case OperatorKind::kTable:
+      if (step.table && !step.table->broken) return TableFacts(*this, step).output();
+      break;
+    case OperatorKind::kCode:
     case OperatorKind::kPlan:
       break;
   }
@@ -155,8 +164,14 @@ bool PlanFacts::bound_type(std::uint32_t step) {
     facts.type_size += steps[index_of(read.step)].type_size;
   }
   body_of(plan.steps[step]).for_each_expr([&](const Binding&) { ++facts.type_size; });
+  if (plan.steps[step].table) {
+    for_each_part(*plan.steps[step].table, [&](const Binding& tree, TablePart) {
+      tree.for_each_expr([&](const Binding&) { ++facts.type_size; });
+    });
+  }
   OperatorKind op = plan.steps[step].op;
-  bool computed = op == OperatorKind::kValue || op == OperatorKind::kWait;
+  bool computed =
+      op == OperatorKind::kValue || op == OperatorKind::kWait || op == OperatorKind::kTable;
   if (computed && facts.type_size <= kMaxTypeSize) return true;
   facts.type_size = 1;
   return !computed;

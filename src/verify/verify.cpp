@@ -10,11 +10,12 @@ namespace sluice {
 namespace {
 
 // Adding a rule is one file under rules/, its line in rules.h, and its row here.
-constexpr std::array<Rule, 19> kRules = {
+constexpr std::array<Rule, 22> kRules = {
     rule_step_names,   rule_cycles,       rule_fallbacks, rule_targets,      rule_settings,
     rule_types,        rule_arguments,    rule_joins,     rule_repeat_bound, rule_retry_once,
     rule_cache_effect, rule_sql_template, rule_limits,    rule_allowed,      rule_usage,
-    rule_grammar,      rule_secrets,      rule_waits,     rule_undo};
+    rule_grammar,      rule_secrets,      rule_waits,     rule_undo,         rule_allow,
+    rule_bulk,         rule_tables};
 
 void verify_one(const VerifyContext& context, Diagnostics& out) {
   PlanFacts facts(context);

@@ -32,6 +32,18 @@ def environment(**more):
     return env
 
 
+def forget_results():
+    """What earlier runs have kept of models' answers."""
+    for path in pathlib.Path(CACHE).glob("results.sqlite*"):
+        path.unlink(missing_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def no_earlier_results():
+    """No test is answered by what another has asked."""
+    forget_results()
+
+
 def run_id_in(text):
     """The id that `sluice run` tells on standard error."""
     found = re.search(r"^run (\S+)", text, re.MULTILINE)

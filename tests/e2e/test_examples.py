@@ -132,7 +132,7 @@ def test_trip(sluice, example):
 
 
 def test_each_example_checks_without_a_warning(sluice, example):
-    for name in ("approval", "changes", "lookups", "loop", "summarize", "trip"):
+    for name in ("approval", "changes", "lookups", "loop", "summarize", "totals", "trip"):
         done = sluice("check", example(name) / f"{name}.yaml")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "warning" not in done.stdout + done.stderr, done.stdout + done.stderr
@@ -150,3 +150,12 @@ def test_tickets(sluice, example):
     answers = {row["id"]: row["answer"] for row in rows}
     assert answers.get(1) == answers.get(7) and answers.get(4) == answers.get(11)
     assert sluice(*words).returncode != 0  # the output is there
+
+
+def test_totals(sluice, example):
+    plan = example("totals") / "totals.yaml"
+    rows = json.loads(result_of(sluice("run", plan)))
+    assert rows == [{"sku": "tea", "sales": 2, "pieces": 8, "total": 20.0},
+                    {"sku": "bread", "sales": 1, "pieces": 2, "total": 7.0},
+                    {"sku": "salt", "sales": 1, "pieces": 4, "total": 0}]
+    assert "table from steps.sales.output" in result_of(sluice("explain", plan))

@@ -105,6 +105,8 @@ TEST(EnginePoolTest, TheStatsTellOfPoolAndHostMemory) {
   EXPECT_LE(stats.host_bytes, std::uint64_t{1} << 22);
   EXPECT_LE(stats.used_cells + stats.kept_cells, 256U);
   EXPECT_GT(stats.busy_ns, 0U);
+  EXPECT_GT(stats.choice_ns, 0U);
+  EXPECT_EQ(stats.masks, 0U) << "nothing was structured";
 }
 
 TEST(EnginePoolTest, AnErrorOfTheEngineIsOneThatCanBeRetried) {

@@ -154,6 +154,7 @@ struct Drive {
   std::vector<Token> tokens;  // behind the prompt
   std::string shown;
   std::size_t logprobs = 0;
+  std::size_t forced = 0;  // of them
   std::uint64_t counted = 0;
 };
 
@@ -200,7 +201,11 @@ Drive drive(bool jump_forward, int preempt_at, std::uint32_t max_tokens = 200) {
   out.counted = reply->usage.completion_tokens;
   EXPECT_EQ(reply->usage.prompt_tokens, 3U);
   std::string spelled;
-  for (const TokenLogprob& entry : reply->logprobs) spelled += entry.token;
+  for (const TokenLogprob& entry : reply->logprobs) {
+    spelled += entry.token;
+    out.forced += entry.forced ? 1 : 0;
+    EXPECT_TRUE(!entry.forced || entry.logprob == 0);
+  }
   EXPECT_EQ(spelled, reply->text);
   return out;
 }
@@ -210,6 +215,7 @@ TEST(JumpForwardTest, CountsTextAndLogprobsAgree) {
     Drive run = drive(jump, -1);
     EXPECT_EQ(run.shown, run.text);
     EXPECT_EQ(run.logprobs, run.counted);
+    EXPECT_EQ(run.forced > 0, jump);
     EXPECT_TRUE(run.text.starts_with(text_of(run.tokens))) << run.text;
     auto value = parse_json(run.text);
     ASSERT_TRUE(value);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 namespace sluice {
 namespace {
@@ -114,6 +115,26 @@ TEST(SamplerTest, LogprobsAreTheModelsOwn) {
   EXPECT_EQ(found.top[0].first, 1);
   EXPECT_NEAR(found.top[0].second, std::log(0.5), 1e-6);
   EXPECT_EQ(found.top[1].first, 0);
+}
+
+// The sum over the vocabulary is computed with a polynomial: as good as the library's.
+TEST(SamplerTest, LogprobsAreExactEnough) {
+  Random random(7);
+  for (std::size_t count : {1U, 7U, 16U, 33U, 49'152U}) {
+    for (double width : {0.1, 8.0, 60.0, 400.0}) {
+      std::vector<float> logits(count);
+      for (float& logit : logits) logit = static_cast<float>((random.unit() - 0.5) * width);
+      const double most = *std::ranges::max_element(logits);
+      double sum = 0;
+      for (float logit : logits) sum += std::exp(static_cast<double>(logit) - most);
+      for (std::size_t token : {std::size_t{0}, count / 2, count - 1}) {
+        const double exact = logits[token] - most - std::log(sum);
+        const double found = logprobs(logits, static_cast<Token>(token), 0).chosen;
+        EXPECT_NEAR(found, exact, 2e-6 * (1 + std::abs(exact))) << count << " " << width;
+        EXPECT_LE(found, 0);
+      }
+    }
+  }
 }
 
 }  // namespace

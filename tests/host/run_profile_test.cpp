@@ -165,8 +165,8 @@ result: "{{ steps.a.output }}"
 TEST_F(RunProfiles, OfLongRunsOneOfSoManyItemsIsKept) {
   std::string items = "0";
   for (int i = 1; i < 400; ++i) items += ", " + std::to_string(i);
-  const std::string text =
-      "sluice: 1\nsteps:\n  a: {for_each: [" + items + R"(], value: "{{ item }}"}
+  const std::string text = "sluice: 1\nsteps:\n  a: {for_each: [" + items +
+                           R"(], value: "{{ item }}", output: {type: integer}}
   b: {for_each: "{{ steps.a.output }}", value: "{{ item * 2 }}"}
   sum: {value: "{{ steps.b.output | sum }}"}
 result: "{{ steps.sum.output }}"

@@ -49,12 +49,13 @@ class Teller {
     fold.on_trace(made);
   }
   void call(std::uint32_t item, double seconds, Usage usage, bool cached = false,
-            const Error* error = nullptr) {
+            const Error* error = nullptr, CallReturned::From from = CallReturned::From::kCall) {
     fold.on_trace(event(TraceKind::kCallStarted, 0, item));
     now += static_cast<SteadyNs>(seconds * kNsPerSecond);
     TraceEvent ended = event(TraceKind::kCallEnded, 0, item);
     ended.usage = usage;
     ended.cached = cached;
+    ended.from = from;
     ended.error = error;
     fold.on_trace(ended);
   }
@@ -136,11 +137,13 @@ TEST(RunStatistics, WhatAnEarlierProcessDidIsNotCountedAgain) {
 
 TEST(RunStatistics, EqualCallsAreThoseThatSharingSpared) {
   auto plan = std::make_shared<PhysicalPlan>(*lowered(kAsk));
-  for (bool shares : {false, true}) {
-    plan->steps[0].advice.share_equal = shares;
+  using From = CallReturned::From;
+  for (const From from : {From::kCall, From::kEarlierRun, From::kEqual}) {
+    const bool shares = from == From::kEqual;
+    plan->steps[0].advice.share_equal = true;
     Teller tell(plan);
     tell.call(0, 1, {.prompt_tokens = 1});
-    tell.call(1, 0, {}, true);
+    tell.call(1, 0, {}, true, nullptr, from);
     const StatisticsTable table = tell.fold.take();
     const StepStatistics& ask = table.at(plan->steps[0].step_hash);
     EXPECT_EQ(ask.calls, 1U);
@@ -163,6 +166,85 @@ TEST(RunStatistics, AnotherPlanInTheSamePlaceIsAnotherPlan) {
   const StatisticsTable table = tell.fold.take();
   EXPECT_EQ(table.at(ask->steps[0].step_hash).calls, 2U);
   EXPECT_EQ(table.at(other->steps[0].step_hash).calls, 1U);
+}
+
+// Calls that are begun and ended by hand, several at once.
+class Crowd {
+ public:
+  explicit Crowd(const PhysicalPlanPtr& plan) : tell(plan) {}
+  // So many calls that begin and end together.
+  void together(int calls, double seconds, const Error* error = nullptr, bool cached = false) {
+    const std::uint32_t first = next_;
+    for (int i = 0; i < calls; ++i) {
+      tell.fold.on_trace(tell.event(TraceKind::kCallStarted, 0, next_++));
+    }
+    tell.now += static_cast<SteadyNs>(seconds * kNsPerSecond);
+    for (std::uint32_t item = first; item < next_; ++item) {
+      TraceEvent ended = tell.event(TraceKind::kCallEnded, 0, item);
+      ended.error = error;
+      ended.cached = cached;
+      tell.fold.on_trace(ended);
+    }
+  }
+
+  Teller tell;
+
+ private:
+  std::uint32_t next_ = 0;
+};
+
+constexpr const char* kGet =
+    "sluice: 1\ntools: {web: {kind: http, url: 'http://h'}}\nparams: {rows: {type: array}}\n"
+    "steps:\n  get: {for_each: '{{ params.rows }}', tool: web}\n";
+
+TEST(RunStatistics, LearnHowLongCallsTakeByHowManyAreUnderWay) {
+  const PhysicalPlanPtr plan = lowered(kGet);
+  Crowd crowd(plan);
+  for (int i = 0; i < 16; ++i) crowd.together(1, 0.5);
+  for (int i = 0; i < 4; ++i) crowd.together(4, 3);
+  const Error broken(ErrorCode::kToolFailed, "no");
+  crowd.together(4, 100, &broken);
+  crowd.together(4, 100, nullptr, true);
+  const StatisticsTable table = crowd.tell.fold.take();
+  const Hash256& step = plan->steps[0].step_hash;
+  const StepStatistics& alone = table.at(call_level_key(step, 0));
+  EXPECT_EQ(alone.calls, 16U);
+  EXPECT_NEAR(alone.seconds.mean(), 0.5, 1e-9);
+  EXPECT_NEAR(alone.items.mean(), 1, 1e-9);
+  const StepStatistics& four = table.at(call_level_key(step, 2));
+  EXPECT_EQ(four.calls, 16U) << "calls that broke off, or were not made, say nothing";
+  EXPECT_NEAR(four.seconds.mean(), 3, 1e-9);
+  EXPECT_NEAR(four.items.mean(), 4, 1e-9);
+  EXPECT_EQ(table.at(call_level_key(step, kCallLevels)).calls, 32U);
+  EXPECT_FALSE(table.contains(call_level_key(step, 1)));
+}
+
+TEST(RunStatistics, TakeTheMeanOfHowManyWereUnderWay) {
+  const PhysicalPlanPtr plan = lowered(kGet);
+  Crowd crowd(plan);
+  Teller& tell = crowd.tell;
+  // A long call beside which short ones run, one after the other, half of its time.
+  for (std::uint32_t round = 0; round < 16; ++round) {
+    tell.fold.on_trace(tell.event(TraceKind::kCallStarted, 0, 1000 + round));
+    tell.now += 2 * kNsPerSecond;
+    crowd.together(1, 2);
+    TraceEvent ended = tell.event(TraceKind::kCallEnded, 0, 1000 + round);
+    tell.fold.on_trace(ended);
+  }
+  for (int i = 0; i < 16; ++i) crowd.together(1, 0.1);
+  const StatisticsTable table = tell.fold.take();
+  const Hash256& step = plan->steps[0].step_hash;
+  const StepStatistics& two = table.at(call_level_key(step, 1));
+  EXPECT_EQ(two.calls, 32U) << "the short ones never ran alone, the long ones half of their time";
+  EXPECT_NEAR(two.items.mean(), 1.75, 1e-9);
+}
+
+TEST(RunStatistics, ARunThatSawOneLevelOnlyKeepsNone) {
+  const PhysicalPlanPtr plan = lowered(kGet);
+  Crowd crowd(plan);
+  for (int i = 0; i < 20; ++i) crowd.together(8, 1);
+  crowd.together(1, 1);
+  EXPECT_EQ(crowd.tell.fold.take().size(), 1U);
 }
 
 TEST(OpenCallTimes, KnowEveryOpenCallWhateverEnds) {

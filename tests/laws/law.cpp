@@ -148,8 +148,11 @@ class AnyHistory final : public StatisticsStore {
     StepStatistics known;
     known.tasks = known.conditions = known.calls = 100;
     known.held = random.below(101);
-    for (int i = 0; i < 3; ++i) known.seconds.add(0.001 * static_cast<double>(random.below(2000)));
+    for (int i = 0; i < 3; ++i) {
+      known.seconds.add(0.001 * static_cast<double>(random.below(2000)), 10);
+    }
     known.completion_tokens.add(static_cast<double>(random.below(200)));
+    known.items.add(static_cast<double>(1 + random.below(8)), 30);  // or so many calls at once
     return known;
   }
   void add(const StatisticsTable&) override {}
@@ -216,10 +219,19 @@ LawReport check_law(const LawCase& of, const std::vector<std::string>& choices) 
     const auto did =
         static_cast<std::uint64_t>(std::ranges::count(made->notes, false, &PassNote::refused));
     (choice == "all" ? report.did : report.did_by[choice]) += did;
+    LawKept kept;
     const LawRun optimized =
-        run_law_plan(made->physical, *of.tools, of.params, of.seed + 1, only_pass(choice));
+        run_law_plan(made->physical, *of.tools, of.params, of.seed + 1, only_pass(choice), &kept);
     report.broken = compare_runs(written, optimized);
     if (report.broken) return report;
+    report.bulks += optimized.bulks;
+    if (!kept.empty()) {  // once more: an earlier run has answered some of it
+      const LawRun again =
+          run_law_plan(made->physical, *of.tools, of.params, of.seed + 2, only_pass(choice), &kept);
+      report.broken = compare_runs(written, again);
+      if (report.broken) return report;
+      report.reused += again.reused;
+    }
     if (choice == "all" && optimized.calls.size() < written.calls.size()) {
       report.saved += written.calls.size() - optimized.calls.size();
     }

@@ -63,6 +63,7 @@ struct LawReport {
   std::uint64_t did = 0;                                     // what passes did in all
   std::map<std::string, std::uint64_t, std::less<>> did_by;  // by pass, when alone
   std::uint64_t effects = 0, calls = 0, saved = 0, shared = 0;
+  std::uint64_t reused = 0, bulks = 0;
   bool succeeded = false;  // as written
 };
 // Runs the case as written and with each choice; stops at the first broken law.

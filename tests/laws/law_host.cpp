@@ -1,9 +1,10 @@
 #include "tests/laws/law_host.h"
 
-#include <algorithm>
 #include <utility>
 #include <variant>
 
+#include "host/bulk_form.h"
+#include "host/kept_results.h"
 #include "plan/lower.h"
 #include "plan/parse.h"
 #include "plan/physical_codec.h"
@@ -13,48 +14,34 @@
 
 namespace sluice::laws {
 
-bool LawHost::step() {
-  if (!posts_.empty()) {
-    auto work = std::move(posts_.front());
-    posts_.pop_front();
-    work();
-    return true;
-  }
-  if (due_.empty()) return false;
-  auto next = due_.begin();
-  now_ = std::max(now_, next->first);
-  auto work = std::move(next->second);
-  due_.erase(next);
-  work();
-  return true;
-}
-
-void LawHost::later(std::int64_t delay_ns, std::function<void()> work) {
-  due_.emplace(now_ + delay_ns, std::move(work));
-}
-
 // Chance by task, so that another plan's calls do not change it.
 std::int64_t LawHost::takes_ns(const StartCall& start) const {
   return static_cast<std::int64_t>(text_number(start.task_id, order_) % 20 + 1) * kNsPerMs;
 }
 
 void LawHost::set_timer(const SetTimer& timer) {
-  const std::uint64_t setting = ++settings_;
-  timers_[timer.timer] = setting;
-  const std::int64_t delay_ns = timer.until_wall_ns == 0
-                                    ? timer.delay_ns
-                                    : std::max<std::int64_t>(0, timer.until_wall_ns - wall_now());
-  later(delay_ns, [this, id = timer.timer, setting] {
-    auto found = timers_.find(id);
-    if (found == timers_.end() || found->second != setting) return;
-    timers_.erase(found);
-    inbox_->deliver({now_, TimerFired{id}});
-  });
+  time_.set_timer(timer, wall_now(),
+                  [this, id = timer.timer] { inbox_->deliver({now(), TimerFired{id}}); });
 }
 
 void LawHost::perform(const StartCall& start) {
   open_.insert(start.call);
-  if (!leave_to_equal(start)) make(start);
+  if (!leave_to_equal(start) && !find_kept(start)) make(start);
+}
+
+// As CallRunner of a live run does it.
+bool LawHost::find_kept(const StartCall& start) {
+  if (kept_ == nullptr || !start.step->advice.reuse_results || start.streaming) return false;
+  if (start.args.labels().secret) return false;
+  const Hash256 key = reuse_meaning(*start.step, start.args).finish();
+  keeping_[start.call] = key;
+  auto found = kept_->find(key);
+  if (found == kept_->end()) return false;
+  ++record_.reused;
+  later(0, [this, ref = start.call, output = found->second] {
+    end(ref, CallReturned{output, true, CallReturned::From::kEarlierRun});
+  });
+  return true;
 }
 
 // As CallRunner of a live run does it.
@@ -70,7 +57,7 @@ bool LawHost::leave_to_equal(const StartCall& start) {
       ++record_.shared;
       sharing_.erase(start.call);
       later(0, [this, ref = start.call, output = *told.output] {
-        end(ref, CallReturned{output, true});
+        end(ref, CallReturned{output, true, CallReturned::From::kEqual});
       });
       return true;
     }
@@ -83,7 +70,7 @@ bool LawHost::leave_to_equal(const StartCall& start) {
   if (answer.output) {
     ++record_.shared;
     later(0, [this, ref = start.call, output = *answer.output] {
-      end(ref, CallReturned{output, true});
+      end(ref, CallReturned{output, true, CallReturned::From::kEqual});
     });
     return true;
   }
@@ -97,7 +84,8 @@ void LawHost::tell_equals(const CallRef& call, const Outcome& outcome) {
   const Shared shared = found->second;
   sharing_.erase(found);
   if (const auto* returned = std::get_if<CallReturned>(&outcome)) {
-    return shared_.succeeded(shared.key, returned->output);
+    if (stands_for_equals(*returned, shared.turn)) shared_.succeeded(shared.key, returned->output);
+    return;
   }
   const auto* failed = std::get_if<CallFailed>(&outcome);
   const bool cancelled = failed != nullptr && failed->error.code() == ErrorCode::kCancelled;
@@ -105,6 +93,94 @@ void LawHost::tell_equals(const CallRef& call, const Outcome& outcome) {
 }
 
 void LawHost::make(const StartCall& start) {
+  const LawFunction* function = law_function_of(start);
+  if (function == nullptr || start.step->advice.bulk < 2 || start.streaming) {
+    return make_alone(start);
+  }
+  const BulkQueue<StartCall>::Limits limits{.most = start.step->advice.bulk, .places = 2};
+  if (queue_.add(function, start.step, limits, start, 1)) {
+    post([this, function] { look_at_queue(function); });
+  }
+}
+
+void LawHost::look_at_queue(const LawFunction* function) {
+  for (Bulk& bulk : queue_.take(function)) {
+    std::erase_if(bulk.members, [&](const StartCall& each) { return !open_.contains(each.call); });
+    send(function, std::move(bulk));
+  }
+}
+
+// Some fail as a whole, whatever is in them.
+void LawHost::send(const LawFunction* function, Bulk bulk) {
+  if (bulk.members.size() < 2) {
+    std::int64_t takes = 0;
+    for (const StartCall& start : bulk.members) {
+      make_alone(start);
+      takes = takes_ns(start);
+    }
+    return later(takes, [this, function, step = bulk.step] {
+      if (queue_.came_back(function, step, true)) look_at_queue(function);
+    });
+  }
+  ++record_.bulks;
+  const StartCall& first = bulk.members.front();
+  const bool fails = text_number(first.task_id + " bulk", order_) % 4 == 0;
+  std::vector<std::size_t> records;
+  for (const StartCall& start : bulk.members) {
+    // A failed one did nothing that could be seen, unless it has effects.
+    if (!fails || function->effect >= Effect::kIdempotent) records.push_back(write_down(start));
+  }
+  later(takes_ns(first),
+        [this, function, fails, records = std::move(records), bulk = std::move(bulk)]() mutable {
+          if (fails) return bulk_failed(function, bulk);
+          bulk_ended(function, bulk, records);
+        });
+}
+
+void LawHost::bulk_failed(const LawFunction* function, Bulk& bulk) {
+  bool due = false;
+  for (StartCall& start : bulk.members) {
+    if (!open_.contains(start.call)) continue;
+    if (goes_one_by_one()) {
+      due |= queue_.add_alone(function, bulk.step, start);
+    } else {
+      end(start.call, CallFailed{Error(ErrorCode::kToolFailed, "the bulk call failed"), false});
+    }
+  }
+  due |= queue_.came_back(function, bulk.step, false);
+  if (due) look_at_queue(function);
+}
+
+void LawHost::bulk_ended(const LawFunction* function, const Bulk& bulk,
+                         const std::vector<std::size_t>& records) {
+  std::vector<Value> answers;
+  for (const StartCall& start : bulk.members) {
+    Result<Value> answer = answer_of(start);
+    if (answer) {
+      answers.push_back(Value::object({{"output", *answer}}));
+      continue;
+    }
+    answers.push_back(Value::object(
+        {{"error", Value::object({{"message", Value::string(answer.error().message())},
+                                  {"retryable", Value::boolean(answer.error().retryable())}})}}));
+  }
+  const auto items = bulk_items(Value::array(std::move(answers)), bulk.members.size(), 0);
+  for (std::size_t i = 0; i < bulk.members.size(); ++i) {
+    LawCall& call = record_.calls[records[i]];
+    call.ended = tick();
+    record_.unlucky.erase(call.task);
+    const Result<Value>& item = (*items)[i];
+    if (!item && item.error().retryable()) record_.unlucky.insert(call.task);
+    if (item) {
+      end(bulk.members[i].call, CallReturned{*item});
+    } else {
+      end(bulk.members[i].call, CallFailed{item.error(), false});
+    }
+  }
+  if (queue_.came_back(function, bulk.step, true)) look_at_queue(function);
+}
+
+std::size_t LawHost::write_down(const StartCall& start) {
   LawCall call;
   call.task = start.task_id;
   call.what = what_is_called(start);
@@ -112,8 +188,12 @@ void LawHost::make(const StartCall& start) {
   call.args = start.args;
   call.key = start.idempotency_key;
   call.began = tick();
-  const std::size_t record = record_.calls.size();
   record_.calls.push_back(std::move(call));
+  return record_.calls.size() - 1;
+}
+
+void LawHost::make_alone(const StartCall& start) {
+  const std::size_t record = write_down(start);
   Result<Value> answer = answer_of(start);
   if (start.streaming && answer) {
     Stream stream{.start = start, .items = {}, .given = 0};
@@ -134,8 +214,12 @@ void LawHost::make(const StartCall& start) {
 
 void LawHost::end(const CallRef& call, Outcome outcome) {
   if (open_.erase(call) == 0) return;
+  if (auto key = keeping_.find(call); key != keeping_.end()) {
+    if (const Value* output = to_keep(outcome)) kept_->insert_or_assign(key->second, *output);
+    keeping_.erase(key);
+  }
   tell_equals(call, outcome);
-  inbox_->deliver({now_, CallEnded{call, std::move(outcome), {}}});
+  inbox_->deliver({now(), CallEnded{call, std::move(outcome), {}}});
 }
 
 void LawHost::go_on(const CallRef& call) {
@@ -151,7 +235,7 @@ void LawHost::go_on(const CallRef& call) {
   --stream.credit;
   const Value item = stream.items[stream.given++];
   later(kNsPerMs, [this, call] { go_on(call); });
-  inbox_->deliver({now_, ItemEmitted{call, item}});
+  inbox_->deliver({now(), ItemEmitted{call, item}});
 }
 
 void LawHost::resume(const CallRef& call) {
@@ -184,8 +268,8 @@ void LawHost::admit(const AdmitPlan& admit) {
     }
   }
   later(kNsPerMs, [this, task = admit.task, plan = std::move(plan)] {
-    if (plan) return inbox_->deliver({now_, PlanAdmitted{task, *plan}});
-    inbox_->deliver({now_, PlanRefused{task, plan.error()}});
+    if (plan) return inbox_->deliver({now(), PlanAdmitted{task, *plan}});
+    inbox_->deliver({now(), PlanRefused{task, plan.error()}});
   });
 }
 
@@ -203,7 +287,7 @@ void LawHost::begin_wait(const BeginWait& wait) {
       began.error = ms.error();
     }
   }
-  later(0, [this, began = std::move(began)] { inbox_->deliver({now_, began}); });
+  later(0, [this, began = std::move(began)] { inbox_->deliver({now(), began}); });
 }
 
 Effect LawHost::effect_of(const StartCall& start) { return start.step->effect; }

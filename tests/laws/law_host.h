@@ -1,35 +1,39 @@
 // LawHost: the Host of a law test: virtual time, answers of law_tools.h, calls written down. Calls
-// that are to be shared go through the same SharedCalls as in a live run. One thread.
+// that are to be shared, to be answered by earlier runs or to go out together go through the same
+// parts as in a live run. One thread.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <set>
+#include <vector>
 
+#include "host/bulk_queue.h"
 #include "host/shared_calls.h"
 #include "runtime/host.h"
 #include "tests/laws/law_run.h"
+#include "tests/laws/law_tools.h"
+#include "tests/runtime/virtual_time.h"
 
 namespace sluice::laws {
 
 class LawHost final : public Host {
  public:
   LawHost(const ToolCatalog& tools, LawRun& record, std::uint64_t order,
-          const OptimizerSettings& produced)
-      : tools_(tools), record_(record), order_(order), produced_(produced) {}
+          const OptimizerSettings& produced, LawKept* kept)
+      : tools_(tools), record_(record), order_(order), produced_(produced), kept_(kept) {}
 
   void set_inbox(EventInbox* inbox) { inbox_ = inbox; }
   // One thing: a post, else whatever is due next. False: nothing is left.
-  bool step();
+  bool step() { return time_.step(); }
   std::uint64_t tick() { return ++ticks_; }
 
-  SteadyNs now() override { return now_; }
-  WallNs wall_now() override { return kEpochNs + now_; }
-  void post(std::function<void()> work) override { posts_.push_back(std::move(work)); }
+  SteadyNs now() override { return time_.now(); }
+  WallNs wall_now() override { return kEpochNs + time_.now(); }
+  void post(std::function<void()> work) override { time_.post(std::move(work)); }
   void set_timer(const SetTimer& timer) override;
-  void clear_timer(std::uint64_t timer) override { timers_.erase(timer); }
+  void clear_timer(std::uint64_t timer) override { time_.clear_timer(timer); }
   void perform(const StartCall& start) override;
   void cancel(const CallRef& call) override;
   void resume(const CallRef& call) override;
@@ -52,11 +56,22 @@ class LawHost final : public Host {
     std::size_t record = 0;
   };
 
-  void later(std::int64_t delay_ns, std::function<void()> work);
+  void later(std::int64_t delay_ns, std::function<void()> work) {
+    time_.later(delay_ns, std::move(work));
+  }
   std::int64_t takes_ns(const StartCall& start) const;
   void make(const StartCall& start);
   bool leave_to_equal(const StartCall& start);
   void tell_equals(const CallRef& call, const Outcome& outcome);
+  bool find_kept(const StartCall& start);
+  void make_alone(const StartCall& start);
+  void look_at_queue(const LawFunction* function);
+  using Bulk = BulkQueue<StartCall>::Group;
+  void send(const LawFunction* function, Bulk bulk);
+  void bulk_ended(const LawFunction* function, const Bulk& bulk,
+                  const std::vector<std::size_t>& records);
+  void bulk_failed(const LawFunction* function, Bulk& bulk);
+  std::size_t write_down(const StartCall& start);
   void end(const CallRef& call, Outcome outcome);
   void go_on(const CallRef& call);
 
@@ -65,10 +80,7 @@ class LawHost final : public Host {
   std::uint64_t order_;
   const OptimizerSettings& produced_;
   EventInbox* inbox_ = nullptr;
-  SteadyNs now_ = 1000;
-  std::deque<std::function<void()>> posts_;
-  std::multimap<SteadyNs, std::function<void()>> due_;
-  std::map<std::uint64_t, std::uint64_t> timers_;  // id: number of its setting
+  sluice::testing::VirtualTime time_;
   std::map<CallRef, Stream> streams_;
   struct Shared {
     Hash256 key;
@@ -77,7 +89,9 @@ class LawHost final : public Host {
   std::set<CallRef> open_;
   SharedCalls shared_;
   std::map<CallRef, Shared> sharing_;
-  std::uint64_t settings_ = 0;
+  LawKept* kept_;  // null: nothing is
+  std::map<CallRef, Hash256> keeping_;
+  BulkQueue<StartCall> queue_;
   std::uint64_t ticks_ = 0;
 };
 

@@ -64,10 +64,10 @@ std::string step_path(const std::string& task) {
 }
 
 LawRun run_law_plan(const PhysicalPlanPtr& plan, const ToolCatalog& tools, const Value& params,
-                    std::uint64_t order, const OptimizerSettings& produced) {
+                    std::uint64_t order, const OptimizerSettings& produced, LawKept* kept) {
   LawRun record;
   LawTrace trace(record);
-  LawHost host(tools, record, order, produced);
+  LawHost host(tools, record, order, produced, kept);
   MemoryValueStore values;
   RunLoop loop(plan, host, values, &trace, [&](RunOutcome outcome) {
     record.ended = true;

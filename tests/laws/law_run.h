@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "data/hash.h"
 #include "data/value.h"
 #include "optimize/optimizer.h"
 #include "plan/physical.h"
@@ -48,6 +49,8 @@ struct LawRun {
   std::string error;           // the first one, in words
   std::vector<LawCall> calls;  // in the order in which they began
   std::uint64_t shared = 0;    // calls that were answered by an equal one
+  std::uint64_t reused = 0;    // calls that were answered by what an earlier run has kept
+  std::uint64_t bulks = 0;     // calls that carried several
   std::map<std::uint64_t, LawFrame> frames;
   std::set<std::string> failed;  // steps of the root plan of which a task, or one inside, failed
   // Tasks whose last call failed for a reason that passes: `failed` has their steps too.
@@ -57,10 +60,14 @@ struct LawRun {
   bool succeeded() const { return ended && status == RunStatus::kSucceeded; }
 };
 
+// What runs keep for later ones.
+using LawKept = std::map<Hash256, Value>;
+
 // `order`: another number, another order of things. `produced`: how plans that steps produce are
 // optimized.
 LawRun run_law_plan(const PhysicalPlanPtr& plan, const ToolCatalog& tools, const Value& params,
-                    std::uint64_t order, const OptimizerSettings& produced);
+                    std::uint64_t order, const OptimizerSettings& produced,
+                    LawKept* kept = nullptr);
 
 // The id of the root plan's step that a task is of or inside of: "each" of "each[2]/ask".
 std::string root_step(const std::string& task);

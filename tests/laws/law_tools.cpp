@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <vector>
 
 #include "base/random.h"
 #include "data/json.h"
 #include "simulate/sim_tools.h"
+#include "tools/table_query/run_table_query.h"
 
 namespace sluice::laws {
 namespace {
@@ -92,6 +94,10 @@ const std::vector<DiscoveredTool>& discovered() {
       spec.effect = function.effect;
       spec.streams = function.streams;
       spec.output = schema_of(function);
+      // Also of functions with effects, which no plan could say: it is for the pass to know.
+      const bool bulk = function.deed == LawDeed::kNumber || function.deed == LawDeed::kRefuse ||
+                        function.deed == LawDeed::kFlaky || function.deed == LawDeed::kFlag;
+      if (bulk && !function.streams && function.name != "tally") spec.bulk = 3;
       tool.functions.push_back(std::move(spec));
     }
     return std::vector<DiscoveredTool>{std::move(tool)};
@@ -231,6 +237,10 @@ std::string what_is_called(const StartCall& start) {
 
 Result<Value> answer_of(const StartCall& start) {
   const Step& step = start.step->logical;
+  if (step.table != nullptr) {
+    static const std::atomic<bool> kGoOn{false};
+    return run_table_query(*step.table, start.args, {.stop = kGoOn});
+  }
   std::string about = what_is_called(start) + "\n" + canonical_json(start.args);
   if (start.step->effect == Effect::kRead) about += "\n" + start.task_id;
   if (step.op == OperatorKind::kCode) about += "\n" + step.target;

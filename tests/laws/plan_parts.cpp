@@ -43,6 +43,28 @@ std::string step_line(const std::string& id, const Fields& fields) {
   return fmt::format("{}: {{{}}}\n", id, line);
 }
 
+std::string* field_of(Fields& fields, std::string_view key) {
+  auto found = std::ranges::find(fields, key, &Fields::value_type::first);
+  return found == fields.end() ? nullptr : &found->second;
+}
+void set_field(Fields& fields, std::string_view key, std::string text) {
+  if (std::string* there = field_of(fields, key)) {
+    *there = std::move(text);
+  } else {
+    fields.emplace_back(key, std::move(text));
+  }
+}
+
+std::string quoted(std::string_view expression) {
+  return fmt::format("\"{{{{ {} }}}}\"", expression);
+}
+
+void replace_all(std::string& text, std::string_view what, std::string_view with) {
+  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size()) {
+    text.replace(at, what.size(), with);
+  }
+}
+
 const Grown* Reading::find(const std::string& id) const {
   auto found = std::ranges::find(grown_, id, &Grown::id);
   return found == grown_.end() ? nullptr : &*found;

@@ -44,6 +44,15 @@ struct Items {
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
 std::string step_line(const std::string& id, const Fields& fields);
+std::string* field_of(Fields& fields, std::string_view key);  // null: there is none
+void set_field(Fields& fields, std::string_view key, std::string text);
+std::string quoted(std::string_view expression);  // as a scalar of YAML
+void replace_all(std::string& text, std::string_view what, std::string_view with);
+
+struct Made {
+  Grown grown;
+  Fields fields;
+};
 
 // Chance, in words.
 class Dice {

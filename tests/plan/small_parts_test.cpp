@@ -136,5 +136,13 @@ TEST(Catalog, SettingsOverrideAndDiscoveryFillsIn) {
   EXPECT_EQ(known->find("mc", "echo")->effect, Effect::kOnce);
 }
 
+TEST(TaskIds, OfAStepHaveItsItem) {
+  EXPECT_EQ(task_name("entry", 7), "entry[7]");
+  EXPECT_EQ(task_name("entry", std::nullopt), "entry");
+  EXPECT_EQ(task_name("per_row[]/ask", 3), "per_row[3]/ask");
+  EXPECT_EQ(task_name("one/per_row[]/ask", 0), "one/per_row[0]/ask");
+  EXPECT_EQ(task_name("one/each", 2), "one/each[2]");
+}
+
 }  // namespace
 }  // namespace sluice

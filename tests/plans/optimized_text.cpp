@@ -67,13 +67,23 @@ Facts facts_of(const PhysicalStep& step, bool ranks) {
       {"for_each", logical.for_each ? text_of(*logical.for_each) : ""},
       {"when", logical.when ? text_of(*logical.when) : ""},
       {"with", text_of(body_of(logical))},
+      {"output", logical.output ? canonical_json(logical.output->source()) : ""},
       {"join", joins_text(logical)},
       {"after", fmt::format("{}", fmt::join(after, ", "))},
       {"does",
        step.logical_ids.size() > 1 ? fmt::format("{}", fmt::join(step.logical_ids, ", ")) : ""},
       {"share_equal", step.advice.share_equal ? "yes" : ""},
+      {"reuse_results", step.advice.reuse_results ? "yes" : ""},
+      {"bulk", step.advice.bulk > 0 ? fmt::format("{}", step.advice.bulk) : ""},
+      {"hedged", step.advice.hedge_after_s ? "yes" : ""},
       {"prefix_returns", step.advice.prefix_returns ? "yes" : ""},
       {"order", step.advice.order},
+      {"asks_first",
+       step.advice.first_model.empty()
+           ? ""
+           : fmt::format("{} from {:.4f}", step.advice.first_model, step.advice.least_logprob)},
+      {"group_bytes",
+       step.advice.group_bytes > 0 ? fmt::format("{}", step.advice.group_bytes) : ""},
   };
   if (ranks) facts.emplace_back("rank", fmt::format("{}", step.rank));
   return facts;
@@ -104,6 +114,14 @@ void add_differences(const PhysicalPlan& was, const PhysicalPlan& is, const std:
     }
     if (step.plan && found->second->plan) {
       add_differences(*step.plan, *found->second->plan, id + "/", ranks, into);
+    }
+  }
+  for (const PhysicalStep& step : is.steps) {
+    if (before.contains(step.logical.id)) continue;
+    into += fmt::format("{}{}: new, {} {}\n", path, step.logical.id, operator_name(step.logical.op),
+                        step.logical.target);
+    for (const auto& [what, text] : facts_of(step, ranks)) {
+      if (!text.empty()) into += fmt::format("{}{}.{}: {}\n", path, step.logical.id, what, text);
     }
   }
   if (text_of(was.result.binding) != text_of(is.result.binding)) {

@@ -207,10 +207,11 @@ const std::vector<Variation>& variations() {
         {.name = "unoptimized", .optimizer = {.off = true, .without = {}}},
     };
     for (const PassInfo& pass : optimizer_passes()) {
-      Variation without{.name = fmt::format("without_{}", pass.name), .optimizer = {}};
+      Variation without{
+          .name = fmt::format("without_{}", pass.name), .optimizer = {}, .pass = &pass};
       without.optimizer.without.insert(std::string(pass.name));
       made.push_back(std::move(without));
-      Variation only{.name = fmt::format("only_{}", pass.name), .optimizer = {}};
+      Variation only{.name = fmt::format("only_{}", pass.name), .optimizer = {}, .pass = &pass};
       for (const PassInfo& other : optimizer_passes()) {
         if (other.name != pass.name) only.optimizer.without.insert(std::string(other.name));
       }
@@ -273,7 +274,8 @@ Result<RunReport> run(const RunRequest& request) {
                                .values = values,
                                .clock = system_clock(),
                                .run_id = kRunId,
-                               .optimizer = request.variation->optimizer});
+                               .optimizer = request.variation->optimizer,
+                               .blocking = machine().environment(request.folder).blocking});
   RunLoop loop(*plan, host, values, &fold, [&](RunOutcome outcome) {
     report.outcome = std::move(outcome);
     ended = true;

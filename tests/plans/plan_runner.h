@@ -29,6 +29,7 @@ struct Variation {
   bool one_worker = false;
   bool journaled = false;
   OptimizerSettings optimizer;
+  const PassInfo* pass = nullptr;  // the one that it is without, or that it is alone with
 
   // As users get it.
   bool all_passes() const { return !optimizer.off && optimizer.without.empty(); }

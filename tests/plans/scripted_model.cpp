@@ -37,6 +37,9 @@ Result<ModelReply> reply_of(const Value& line) {
     reply.usage.completion_tokens = static_cast<std::uint64_t>(tokens->as_int());
   }
   reply.text = std::string(text_of(line, "text"));
+  if (const Value* sure = line.find("logprob")) {
+    reply.logprobs.push_back({.token = reply.text, .logprob = sure->as_double()});
+  }
   if (const Value* json = line.find("json")) {
     reply.json = *json;
     reply.text = to_json(*json);

@@ -38,6 +38,7 @@ class MachineRig final : public TraceSink {
       std::vector<Bound> bounds;
       for (const BindRequest& bind : binds) {
         Bound bound{.task = bind.task, .purpose = bind.purpose, .count = items};
+        if (group_of) bound.group = group_of(bind.task);
         bound.value = bind.purpose == BindPurpose::kItems
                           ? Value::array(std::vector<Value>(items, Value::integer(1)))
                       : bind.purpose == BindPurpose::kProducedPlan
@@ -108,7 +109,8 @@ class MachineRig final : public TraceSink {
 
  public:
   std::unique_ptr<RunState> state;
-  std::uint32_t items = 3;  // of every for_each
+  std::uint32_t items = 3;                                // of every for_each
+  std::function<std::uint64_t(const TaskRef&)> group_of;  // of bound tasks; null: none
   std::vector<StartCall> starts;
   std::vector<CallRef> cancels;
   std::vector<BeginWait> begins;

@@ -107,6 +107,7 @@ void add_step(Random& random, PhysicalPlan& plan, const PlanShape& shape) {
   if (leaf && chance(random, 0.4)) {
     step.resource = "tool:r" + std::to_string(random.below(2));
     step.resource_limit = 2;
+    if (step.resource == "tool:r1") step.advice.most_at_once = 1;
   }
   if (chance(random, 0.25)) step.when.emplace();
   add_rules(random, step.logical);

@@ -411,6 +411,7 @@ class World final : public TraceSink {
         if (random.below(20) == 0) bound.error = Error(ErrorCode::kExprUndefined, "no such thing");
     }
     if (random.below(40) == 0) bound.error = Error(ErrorCode::kExprType, "of the wrong type");
+    if (random.below(2) == 0) bound.group = 1 + random.below(3);
     return bound;
   }
 

@@ -52,6 +52,13 @@ std::vector<RecordSample> event_samples() {
   const Usage usage{100, 40, 20, 0.25};
   add("call_returned", event(CallEnded{kCall, CallReturned{sample_value(), false}, usage}));
   add("call_cached", event(CallEnded{kCall, CallReturned{Value::integer(1), true}, {}}));
+  using From = CallReturned::From;
+  add("call_equal",
+      event(CallEnded{kCall, CallReturned{Value::integer(1), true, From::kEqual}, {}}));
+  add("call_of_earlier_run",
+      event(CallEnded{kCall, CallReturned{Value::integer(1), true, From::kEarlierRun}, {}}));
+  add("call_hedged",
+      event(CallEnded{kCall, CallReturned{Value::integer(1), false, From::kHedged}, usage}));
   add("call_failed", event(CallEnded{kCall, CallFailed{sample_error(), false}, usage}));
   add("call_doubt", event(CallEnded{kCall, CallFailed{sample_error(), true}, {}}));
   add("call_wants_tools",
@@ -80,6 +87,9 @@ std::vector<RecordSample> event_samples() {
   add("wait_misunderstood", event(misunderstood));
   add("signal_received", event(SignalReceived{18, "approve", "ask[3]", sample_value()}));
   add("cancel_requested", event(CancelRequested{19, "enough"}));
+  EventRecord replanned = event(StepReplanned{2, 33, nullptr, "it holds for 5%"});
+  replanned.admitted = Value::object({{"steps", Value::array({})}});
+  add("step_replanned", std::move(replanned));
   return all;
 }
 

@@ -21,55 +21,21 @@ ScriptedHost::Answer failed(ErrorCode code, bool doubt) {
   return CallFailed{Error(code, "scripted"), doubt};
 }
 
-void ScriptedHost::later(std::int64_t delay_ns, std::function<void()> work) {
-  due_.emplace(now_ + delay_ns, [this, life = life_, work = std::move(work)] {
-    if (life == life_) work();
-  });
-}
-
-bool ScriptedHost::step() {
-  if (!posts_.empty()) {
-    auto work = std::move(posts_.front());
-    posts_.pop_front();
-    work();
-    return true;
-  }
-  if (due_.empty()) return false;
-  auto next = due_.begin();
-  now_ = std::max(now_, next->first);
-  auto work = std::move(next->second);
-  due_.erase(next);
-  work();
-  return true;
-}
-
 void ScriptedHost::run(int most) {
   while (most-- > 0 && step()) {
   }
 }
 
 void ScriptedHost::die() {
-  ++life_;
-  posts_.clear();
-  due_.clear();
-  timers_.clear();
+  time_.forget();
   streams_.clear();
   running.clear();
   inbox_ = nullptr;
 }
 
 void ScriptedHost::set_timer(const SetTimer& timer) {
-  const std::uint64_t setting = ++settings_;
-  timers_[timer.timer] = setting;
-  std::int64_t delay_ns = timer.delay_ns;
-  if (timer.until_wall_ns != 0)
-    delay_ns = std::max<std::int64_t>(0, timer.until_wall_ns - wall_now());
-  later(delay_ns, [this, id = timer.timer, setting] {
-    auto found = timers_.find(id);
-    if (found == timers_.end() || found->second != setting) return;
-    timers_.erase(found);
-    inbox_->deliver({now_, TimerFired{id}});
-  });
+  time_.set_timer(timer, wall_now(),
+                  [this, id = timer.timer] { inbox_->deliver({now(), TimerFired{id}}); });
 }
 
 void ScriptedHost::perform(const StartCall& start) {
@@ -84,7 +50,7 @@ void ScriptedHost::perform(const StartCall& start) {
   auto outcome = answer(start);
   if (!outcome) return;
   later(call_takes_ns, [this, ref = start.call, outcome = *outcome] {
-    if (running.erase(ref) > 0) inbox_->deliver({now_, CallEnded{ref, outcome, {}}});
+    if (running.erase(ref) > 0) inbox_->deliver({now(), CallEnded{ref, outcome, {}}});
   });
 }
 
@@ -98,12 +64,12 @@ void ScriptedHost::go_on(const StartCall& start) {
     const CallRef ref = start.call;
     streams_.erase(found);
     running.erase(ref);
-    return inbox_->deliver({now_, CallEnded{ref, *outcome, {}}});
+    return inbox_->deliver({now(), CallEnded{ref, *outcome, {}}});
   }
   if (stream.credit == 0) return;
   --stream.credit;
   const CallRef ref = start.call;
-  inbox_->deliver({now_, ItemEmitted{ref, stream.items[stream.given++]}});
+  inbox_->deliver({now(), ItemEmitted{ref, stream.items[stream.given++]}});
   later(call_takes_ns, [this, ref] {
     auto at = streams_.find(ref);
     if (at != streams_.end()) go_on(at->second.start);
@@ -119,7 +85,7 @@ void ScriptedHost::cancel(const CallRef& call) {
   later(0, [this, call, doubt] {
     if (running.erase(call) == 0) return;
     Error cut(ErrorCode::kCancelled, "cut");
-    inbox_->deliver({now_, CallEnded{call, CallFailed{cut, doubt}, {}}});
+    inbox_->deliver({now(), CallEnded{call, CallFailed{cut, doubt}, {}}});
   });
 }
 
@@ -135,8 +101,8 @@ void ScriptedHost::admit(const AdmitPlan& admit) {
   ParsedPlan parsed = parse_plan_value(admit.plan, "produced");
   auto plan = lower_plan(parsed.plan, *catalog_of(*parsed.plan));
   later(admit_takes_ns ? admit_takes_ns() : 0, [this, task = admit.task, plan] {
-    if (plan) return inbox_->deliver({now_, PlanAdmitted{task, *plan}});
-    inbox_->deliver({now_, PlanRefused{task, plan.error()}});
+    if (plan) return inbox_->deliver({now(), PlanAdmitted{task, *plan}});
+    inbox_->deliver({now(), PlanRefused{task, plan.error()}});
   });
 }
 
@@ -163,7 +129,7 @@ void ScriptedHost::begin_wait(const BeginWait& wait) {
   }
   if (const Value* value = wait.spec.find("value")) began.value = *value;
   began.has_value = wait.spec.find("value") != nullptr || began.signal.empty();
-  later(0, [this, began] { inbox_->deliver({now_, began}); });
+  later(0, [this, began] { inbox_->deliver({now(), began}); });
 }
 
 void ScriptedHost::probe(const StartCall& start) {

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,6 +15,7 @@
 #include "journal/group_commit.h"
 #include "runtime/run_loop.h"
 #include "runtime/summary.h"
+#include "tests/runtime/virtual_time.h"
 
 namespace sluice::testing {
 
@@ -39,7 +39,7 @@ class ScriptedHost final : public Host {
   // Lets the world go on until nothing is left to do, or `most` things have happened.
   void run(int most = 1'000'000);
   // One thing: a post, else whatever is due next. False: nothing is left.
-  bool step();
+  bool step() { return time_.step(); }
   // A process that dies: nothing under way comes back.
   void die();
 
@@ -48,11 +48,11 @@ class ScriptedHost final : public Host {
   std::set<CallRef> running;
   std::vector<std::string> cancelled;
 
-  SteadyNs now() override { return now_; }
-  WallNs wall_now() override { return wall_ns + now_; }
-  void post(std::function<void()> work) override { posts_.push_back(std::move(work)); }
+  SteadyNs now() override { return time_.now(); }
+  WallNs wall_now() override { return wall_ns + time_.now(); }
+  void post(std::function<void()> work) override { time_.post(std::move(work)); }
   void set_timer(const SetTimer& timer) override;
-  void clear_timer(std::uint64_t timer) override { timers_.erase(timer); }
+  void clear_timer(std::uint64_t timer) override { time_.clear_timer(timer); }
   void perform(const StartCall& start) override;
   void cancel(const CallRef& call) override;
   void resume(const CallRef& call) override;
@@ -66,7 +66,9 @@ class ScriptedHost final : public Host {
   Result<PhysicalPlanPtr> adopt(const AdmitPlan& admit, const Value& recorded) override;
 
  private:
-  void later(std::int64_t delay_ns, std::function<void()> work);
+  void later(std::int64_t delay_ns, std::function<void()> work) {
+    time_.later(delay_ns, std::move(work));
+  }
   void go_on(const StartCall& start);
 
   struct Stream {
@@ -76,14 +78,9 @@ class ScriptedHost final : public Host {
     std::uint32_t credit = kStreamCredit;
   };
   EventInbox* inbox_ = nullptr;
-  SteadyNs now_ = 1000;
-  std::deque<std::function<void()>> posts_;
-  std::multimap<SteadyNs, std::function<void()>> due_;
-  std::map<std::uint64_t, std::uint64_t> timers_;  // id: number of its setting
+  VirtualTime time_;
   std::map<CallRef, Stream> streams_;
   std::set<CallRef> once_;
-  std::uint64_t life_ = 0;  // of the process
-  std::uint64_t settings_ = 0;
 };
 
 // One run, its journal, and the processes that work on it one after the other.

@@ -78,5 +78,27 @@ TEST(Summary, ARestoredRowIsTakenUpByThePlanThatComesAgain) {
   EXPECT_EQ(told, "a2 b1 c2 ");
 }
 
+TEST(Summary, SaysWhatEarlierRunsAnswered) {
+  using From = CallReturned::From;
+  SummaryFold fold;
+  const PhysicalPlan plan = plan_of(kOne);
+  for (const From from : {From::kCall, From::kEqual, From::kEarlierRun, From::kHedged}) {
+    TraceEvent event;
+    event.kind = TraceKind::kCallEnded;
+    event.set_step(plan, 0);
+    event.from = from;
+    event.cached = from == From::kEqual || from == From::kEarlierRun;
+    fold.on_trace(event);
+  }
+  SummaryFold restored;
+  restored.restored(fold.save());
+  for (const SummaryFold* each : {&fold, &restored}) {
+    const StepSummary& row = each->summary().steps.at(0);
+    EXPECT_EQ(row.cached, 2U);
+    EXPECT_EQ(row.earlier, 1U);
+    EXPECT_EQ(row.hedged, 1U);
+  }
+}
+
 }  // namespace
 }  // namespace sluice

@@ -79,7 +79,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Broken{"key_twice", "  a: {value: 1, value: 2}\n", {"3:17 KEY_DUPLICATE"}},
         Broken{"step_twice", "  a: {value: 1}\n  a: {value: 2}\n", {"4:3 KEY_DUPLICATE"}},
-        Broken{"reserved", "  a: {table: {from: x}}\n", {"3:7 KEY_RESERVED"}},
+        Broken{"reserved", "  a: {tenant: x, value: 1}\n", {"3:7 KEY_RESERVED"}},
         Broken{"bad_id", "  A1: {value: 1}\n", {"3:3 ID_INVALID"}},
         Broken{"no_operator", "  a: {with: {}}\n", {"3:3 OPERATOR_MISSING"}},
         Broken{"misspelt_operator", "  a: {tol: pay}\n", {"3:7 KEY_UNKNOWN"}, "did you mean tool?"},

@@ -96,6 +96,13 @@ std::string estimate_note(const StepEstimate& step) {
                  length_text(step.busy_s.middle), money_text(step.usd.middle)});
 }
 
+std::string cached_text(const StepProfile& step) {
+  if (step.cached == 0) return "";
+  const std::string all = amount_text(static_cast<double>(step.cached));
+  if (step.earlier == 0) return all;
+  return fmt::format("{} ({} earlier)", all, amount_text(static_cast<double>(step.earlier)));
+}
+
 std::string actual_note(const StepProfile& step) {
   const auto tokens = static_cast<double>(step.usage.tokens());
   return joined({many(static_cast<double>(step.tasks), "row"),

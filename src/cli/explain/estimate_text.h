@@ -28,5 +28,7 @@ double seconds_of(std::int64_t ns);
 // What a node of the graph says of itself: "10 rows, 3,640 tokens, 12.1 s".
 std::string estimate_note(const StepEstimate& step);
 std::string actual_note(const StepProfile& step);
+// Calls that nobody had to make, and how many of them earlier runs answered: "12 (5 earlier)".
+std::string cached_text(const StepProfile& step);
 
 }  // namespace sluice::cli

@@ -9,6 +9,7 @@
 
 #include "cli/explain/estimate_text.h"
 #include "cli/numbers_text.h"
+#include "host/quality.h"
 
 namespace sluice::cli {
 namespace {
@@ -94,8 +95,11 @@ Explanation explain_plan(std::string title, PlanPtr plan, const OptimizedPlan& o
   made.graph = graph_of(*optimized.physical);
   made.expected = optimized.after;
   if (!same_cost(optimized.before, optimized.after)) made.as_written = optimized.before;
+  const auto allowed = allowed_passes(*made.plan);
   for (const PassInfo& pass : optimizer_passes()) {
-    made.passes.push_back({pass.name, settings.off || settings.without.contains(pass.name)});
+    const bool off = settings.off || settings.without.contains(pass.name);
+    const bool not_allowed = pass.kind != PassClass::kExact && !allowed.contains(pass.name);
+    made.passes.push_back({pass.name, off, !off && not_allowed});
   }
   made.notes = optimized.notes;
   made.planning_s = optimized.seconds;

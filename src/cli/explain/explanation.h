@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/plan_graph.h"
+#include "cli/quality_text.h"
 #include "cli/terminal.h"
 #include "cost/plan_cost.h"
 #include "cost/what_if.h"
@@ -30,6 +31,7 @@ struct ExplainedStep {
 struct ExplainedPass {
   std::string_view name;
   bool off = false;
+  bool not_allowed = false;  // it runs only where the plan says `allow`
 };
 
 // A run that was, beside what was expected of it.
@@ -50,7 +52,8 @@ struct Explanation {
   std::vector<ExplainedPass> passes;       // empty: this is about a run
   std::vector<PassNote> notes;
   double planning_s = 0;
-  std::vector<std::string> remarks;  // what the estimates were made without
+  std::vector<std::string> remarks;       // what the estimates were made without
+  std::optional<AllowedQuality> quality;  // of passes that may change results
   std::optional<RunAnalysis> run;
 };
 

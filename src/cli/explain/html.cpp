@@ -103,7 +103,7 @@ std::string actual_rows(const Explanation& explained) {
            pair_cell(count_text(actual.tasks), step.estimate ? whole(estimate.rows.middle) : "") +
            pair_cell(actual.calls == 0 ? "" : count_text(actual.calls),
                      calls ? whole(estimate.calls.middle) : "") +
-           cell(actual.cached == 0 ? "" : count_text(actual.cached)) +
+           cell(cached_text(actual)) +
            pair_cell(actual.usage.tokens() == 0 ? "" : count_text(actual.usage.tokens()),
                      whole(total_tokens(estimate).middle)) +
            pair_cell(length_text(busy), calls ? length_text(estimate.busy_s.middle) : "") +
@@ -201,10 +201,14 @@ std::string passes_part(const Explanation& explained) {
       if (!saved.empty()) out += fmt::format("<p class=\"saved\">{}</p>", html_escaped(saved));
     }
     if (pass.off) out += "<p class=\"refused\">switched off</p>";
-    if (!pass.off && notes == 0) out += "<p class=\"refused\">nothing to do</p>";
+    if (pass.not_allowed) out += "<p class=\"refused\">not allowed by the plan</p>";
+    const bool idle = !pass.off && !pass.not_allowed && notes == 0;
+    if (idle) out += "<p class=\"refused\">nothing to do</p>";
     out += "</li>";
   }
-  return out + "</ul>\n";
+  out += "</ul>\n";
+  if (!explained.quality) return out;
+  return out + fmt::format("<p>Allowed: {}</p>\n", html_escaped(quality_line(*explained.quality)));
 }
 
 std::string help_part(const RunAnalysis& run) {

@@ -63,6 +63,8 @@ Value step_actual(const StepProfile& step) {
                         {"calls", number(step.calls)},
                         {"retries", number(step.retries)},
                         {"cached", number(step.cached)},
+                        {"earlier", number(step.earlier)},
+                        {"hedged", number(step.hedged)},
                         {"prompt_tokens", number(step.usage.prompt_tokens)},
                         {"shared_tokens", number(step.usage.cached_tokens)},
                         {"completion_tokens", number(step.usage.completion_tokens)},
@@ -103,9 +105,17 @@ Value passes_value(const Explanation& explained) {
     }
     passes.push_back(Value::object({{"pass", text_value(pass.name)},
                                     {"off", Value::boolean(pass.off)},
+                                    {"allowed", Value::boolean(!pass.not_allowed)},
                                     {"notes", Value::array(std::move(notes))}}));
   }
   return Value::array(std::move(passes));
+}
+
+Value quality_value(const AllowedQuality& known) {
+  std::vector<Value> passes;
+  for (const std::string& pass : known.passes) passes.push_back(text_value(pass));
+  return Value::object({{"allowed", Value::array(std::move(passes))},
+                        {"measured", known.measured ? encode_quality(*known.measured) : Value()}});
 }
 
 Value what_if_value(const RunAnalysis& run) {
@@ -191,6 +201,7 @@ Value explain_json(const Explanation& explained) {
   }
   if (!explained.run) {
     members.emplace_back("passes", passes_value(explained));
+    if (explained.quality) members.emplace_back("quality", quality_value(*explained.quality));
     members.emplace_back("planning_seconds", rounded(explained.planning_s));
   } else {
     for (const std::string& remark : analysis_remarks(*explained.run)) {

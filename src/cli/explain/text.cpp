@@ -160,17 +160,23 @@ std::string passes_text(const Explanation& explained, const Terminal& terminal) 
     text += fmt::format("  and {} more notes (--format json has all)\n",
                         explained.notes.size() - kMostNotes);
   }
-  std::vector<std::string> idle, off;
+  if (explained.quality) text += "  allowed: " + harmless(quality_line(*explained.quality)) + "\n";
+  std::vector<std::string> idle, off, not_allowed;
   for (const ExplainedPass& pass : explained.passes) {
     const bool spoke = std::ranges::any_of(
         explained.notes, [&](const PassNote& note) { return note.pass == pass.name; });
     if (pass.off) {
       off.emplace_back(pass.name);
+    } else if (pass.not_allowed) {
+      not_allowed.emplace_back(pass.name);
     } else if (!spoke) {
       idle.emplace_back(pass.name);
     }
   }
   if (!idle.empty()) text += "  nothing to do for " + joined(idle, ", ") + "\n";
+  if (!not_allowed.empty()) {
+    text += "  not allowed by the plan: " + joined(not_allowed, ", ") + "\n";
+  }
   if (!off.empty()) text += "  switched off: " + joined(off, ", ") + "\n";
   return text;
 }
@@ -195,7 +201,7 @@ std::vector<Table::Cell> actual_row(const ExplainedStep& step) {
       cell(step_cell(step)),
       cell(beside(amount(actual.tasks), step.estimate ? amount_text(estimate.rows.middle) : "")),
       cell(beside(amount(actual.calls), calls ? amount_text(estimate.calls.middle) : "")),
-      cell(actual.cached == 0 ? "" : amount(actual.cached)),
+      cell(cached_text(actual)),
       cell(beside(amount(actual.usage.tokens()), tokens >= 0.5 ? amount_text(tokens) : "")),
       cell(beside(length_text(busy), calls ? length_text(estimate.busy_s.middle) : "")),
       cell(factor_text(busy, calls ? estimate.busy_s.middle : 0)),

@@ -2,70 +2,16 @@
 #include <algorithm>
 
 #include "data/expr/parser.h"
+#include "data/expr/parts.h"
 #include "fmt/format.h"
 
 namespace sluice::expr {
 
 std::uint16_t Parser::height_above(const Node& node) const {
   std::uint32_t height = 0;
-  auto see = [&](NodeId id) {
+  for_each_child(*program_, node, [&](NodeId id) {
     height = std::max<std::uint32_t>(height, program_->nodes[id].height);
-  };
-  switch (node.op) {
-    case Op::kConst:
-    case Op::kInput:
-    case Op::kLocal:
-    case Op::kLoop:
-    case Op::kText:
-      break;
-    case Op::kList:
-    case Op::kDict:
-    case Op::kConcat:
-    case Op::kAnd:
-    case Op::kOr:
-    case Op::kSequence:
-    case Op::kIf:
-      for (NodeId kid : program_->kids_of(node)) see(kid);
-      if (node.op == Op::kIf) see(node.c);
-      break;
-    case Op::kChain:
-      for (std::uint32_t i = 0; i < node.b; i += 2) see(program_->kids[node.a + i]);
-      break;
-    case Op::kSlice:
-      see(node.a);
-      for (std::uint32_t i = 0; i < 3; ++i) see(program_->kids[node.b + i]);
-      break;
-    case Op::kIndex:
-    case Op::kArithmetic:
-    case Op::kCompare:
-      see(node.a);
-      see(node.b);
-      break;
-    case Op::kMember:
-    case Op::kNot:
-    case Op::kNegate:
-    case Op::kPlus:
-    case Op::kOutput:
-      see(node.a);
-      break;
-    case Op::kConditional:
-      see(node.a);
-      see(node.b);
-      see(node.c);
-      break;
-    case Op::kTest:
-    case Op::kFilter:
-      see(node.a);
-      for (std::uint32_t call = node.b; call != kNoCall; call = program_->calls[call].inner) {
-        for (NodeId arg : program_->calls[call].args) see(arg);
-      }
-      break;
-    case Op::kFor:
-      see(program_->loops[node.a].iterable);
-      see(program_->loops[node.a].body);
-      see(program_->loops[node.a].otherwise);
-      break;
-  }
+  });
   return static_cast<std::uint16_t>(std::min<std::uint32_t>(height + 1, 0xFFFF));
 }
 

@@ -138,6 +138,7 @@ struct ExprProgram {
     return std::span(kids).subspan(node.a, node.b);
   }
   static Expr wrap(std::shared_ptr<const ExprProgram> program) { return Expr(std::move(program)); }
+  static const ExprProgram& of(const Expr& wrapped) { return *wrapped.program_; }
 };
 
 }  // namespace sluice

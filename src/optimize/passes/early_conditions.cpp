@@ -42,6 +42,7 @@ struct Conjunct {
   std::string text;                  // an expression
   std::string owner;                 // the first step that has it
   std::vector<std::uint32_t> reads;  // steps whose outputs it reads, each once
+  std::vector<std::uint32_t> slots;  // of them, those of which it reads one slot
   bool item = false;                 // reads `item`
   bool slot = false;                 // reads `index`, or one slot of a step
   bool movable = false;
@@ -187,6 +188,7 @@ class EarlyConditions {
         made.slot = true;
       } else if (from != kNoIndex) {
         made.slot = made.slot || input.slot;
+        if (input.slot) add_once(made.slots, from);
         add_once(made.reads, from);
       } else {
         made.movable = false;
@@ -399,12 +401,35 @@ class EarlyConditions {
     if (!from.for_each || !to.for_each) return false;
     if (!plain_items(reader) || !plain_items(index)) return false;
     if (failpoint(Failpoint::kEarlyOtherItems)) return true;
+    // A slot that is not there fails its reader, whatever the condition makes of it.
+    const bool there = std::ranges::all_of(
+        condition.slots, [&](std::uint32_t each) { return same_rows(each, index); });
+    if (!there) return false;
     if (same_binding(*from.for_each, *to.for_each)) return true;
     // Slot i of a flow is task i of who reads it.
     const bool same = !condition.item || failpoint(Failpoint::kEarlyItemOfFlow);
     return same && std::ranges::any_of(draft_.reads(reader), [&](const Reference& read) {
              return read.exact_items && read.step == to.id && draft_.slots(index);
            });
+  }
+
+  // Slot i of the one is there where the other has a slot i.
+  bool same_rows(std::uint32_t one, std::uint32_t other) const {
+    one = source_of_rows(one);
+    other = source_of_rows(other);
+    if (one == other) return draft_.slots(one);
+    const auto& items = step(one).for_each;
+    const auto& others = step(other).for_each;
+    return items && others && same_binding(*items, *others);
+  }
+
+  // A flow has as many slots as the step that it goes over.
+  std::uint32_t source_of_rows(std::uint32_t index) const {
+    for (const Reference& read : draft_.reads(index)) {
+      const std::uint32_t from = draft_.index_of(read.step);
+      if (read.exact_items && from != kNoIndex && draft_.slots(from)) return source_of_rows(from);
+    }
+    return index;
   }
 
   bool plain_items(std::uint32_t index) const {

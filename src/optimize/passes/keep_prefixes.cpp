@@ -19,6 +19,7 @@
 
 #include "fmt/format.h"
 #include "optimize/passes/passes.h"
+#include "optimize/prompt_start.h"
 
 namespace sluice {
 namespace {
@@ -28,44 +29,9 @@ constexpr std::size_t kLongPrefix = 1200;
 constexpr std::string_view kReadEnds = "}}";  // what is read is in the text before
 constexpr std::size_t kMostCompared = 2000;   // pairs of steps; beyond, the rest is left alone
 
-// A piece of a prompt in the order in which the model reads it.
-struct Piece {
-  std::string text;       // as written
-  bool constant = false;  // it reads nothing
-};
-
-std::string written(const Binding& leaf) {
-  if (!leaf.text.empty()) return leaf.text;
-  if (auto constant = leaf.expr.as_constant(); constant && constant->is_string()) {
-    return std::string(constant->as_string());
-  }
-  return leaf.expr.to_string();
-}
-
-// Empty: nothing is known of how the prompt begins.
-std::vector<Piece> pieces_of(const Step& step) {
-  std::vector<Piece> pieces;
-  auto add = [&](const Binding* leaf) {
-    if (leaf == nullptr || leaf->kind != Binding::Kind::kExpr) return false;
-    pieces.push_back({written(*leaf), leaf->as_constant().has_value()});
-    return true;
-  };
-  if (step.op != OperatorKind::kLlm || step.with.find("tools") != nullptr) return pieces;
-  if (const Binding* prompt = step.with.find("prompt")) {
-    add(prompt);
-    return pieces;
-  }
-  const Binding* messages = step.with.find("messages");
-  if (messages == nullptr || messages->kind != Binding::Kind::kList) return pieces;
-  for (const Binding& message : messages->items) {
-    if (message.kind != Binding::Kind::kMap) return pieces;
-    if (!add(message.find("role")) || !add(message.find("content"))) return pieces;
-  }
-  return pieces;
-}
-
 // Whether both begin with the same words and, within these, with the same thing that is read.
-bool share_what_they_read(const std::vector<Piece>& left, const std::vector<Piece>& right) {
+bool share_what_they_read(const std::vector<PromptPiece>& left,
+                          const std::vector<PromptPiece>& right) {
   bool reads = false;
   for (std::size_t i = 0; i < std::min(left.size(), right.size()); ++i) {
     const std::string_view a = left[i].text;
@@ -81,16 +47,6 @@ bool share_what_they_read(const std::vector<Piece>& left, const std::vector<Piec
   return reads;
 }
 
-std::size_t constant_bytes(const std::vector<Piece>& pieces) {
-  std::size_t bytes = 0;
-  for (const Piece& piece : pieces) {
-    const std::size_t reads = std::min(piece.text.find("{{"), piece.text.find("{%"));
-    bytes += piece.constant ? piece.text.size() : std::min(reads, piece.text.size());
-    if (!piece.constant) break;
-  }
-  return bytes;
-}
-
 bool same_rows(const Step& left, const Step& right) {
   if (left.for_each.has_value() != right.for_each.has_value()) return false;
   return !left.for_each || same_binding(*left.for_each, *right.for_each);
@@ -104,7 +60,7 @@ class KeepPrefixes {
   void run() {
     pieces_.resize(steps_.size());
     for (std::uint32_t i = 0; i < steps_.size(); ++i) {
-      pieces_[i] = pieces_of(steps_[i].logical);
+      pieces_[i] = prompt_start(steps_[i].logical);
       if (!pieces_[i].empty()) asking_.push_back(i);
     }
     keep();
@@ -162,7 +118,7 @@ class KeepPrefixes {
     std::vector<std::uint32_t> wide;
     for (const std::uint32_t i : asking_) {
       if (!has_long_start(i)) continue;
-      for (const Piece& piece : pieces_[i]) {
+      for (const PromptPiece& piece : pieces_[i]) {
         if (firsts[i].size() < kLongPrefix) firsts[i] += piece.text + '\n';
       }
       firsts[i].resize(kLongPrefix);
@@ -182,7 +138,7 @@ class KeepPrefixes {
 
   PhysicalPassContext& context_;
   std::vector<PhysicalStep>& steps_;
-  std::vector<std::vector<Piece>> pieces_;
+  std::vector<std::vector<PromptPiece>> pieces_;
   std::vector<std::uint32_t> asking_;  // llm steps whose prompts are known
 };
 

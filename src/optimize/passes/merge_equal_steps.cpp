@@ -23,6 +23,7 @@
 #include "fmt/format.h"
 #include "optimize/passes/passes.h"
 #include "plan/binding_text.h"
+#include "plan/table_query.h"
 
 namespace sluice {
 namespace {
@@ -52,6 +53,7 @@ class Meaning {
     const FunctionSpec* function =
         step.op == OperatorKind::kTool ? tools_.find(step.target, step.function) : nullptr;
     hasher_.field(function ? function->name : step.function);
+    if (step.table) hasher_.field(content_hash(table_text(*step.table)));
     if (!failpoint(Failpoint::kMergeIgnoresItems)) add(step.for_each);
     if (!failpoint(Failpoint::kMergeIgnoresCondition)) add(step.when);
     if (!failpoint(Failpoint::kMergeIgnoresInputs)) add(body_of(step));

@@ -95,7 +95,7 @@ void RunMachine::on_body_bound(Frame& frame, std::uint32_t step, Bound& bound) {
     task.args = std::move(bound.value);
   }
   if (physical.logical.op == OperatorKind::kWait) return ready_to_wait(frame, task);
-  make_ready(frame, task);
+  make_ready(frame, task, bound.group);
 }
 
 void RunMachine::on_result_bound(Frame& frame, Bound& bound) {

@@ -27,6 +27,13 @@ Value error_as_value(const Error& error) {
                         {"message", text_value(error.to_string())}});
 }
 
+// It was charged when it began, and nothing was called. (Of what older journals have as cached it
+// is not known how it came about: it stays charged, as it was when the run decided by it.)
+bool costs_no_call(const CallReturned& returned) {
+  return returned.from == CallReturned::From::kEqual ||
+         returned.from == CallReturned::From::kEarlierRun;
+}
+
 }  // namespace
 
 void RunMachine::on_call_ended(const CallEnded& ended) {
@@ -70,13 +77,13 @@ void RunMachine::call_over(Frame& frame, Task& task, const CallEnded& ended) {
   --task.running_calls;
   --frame.running_calls;
   --running_calls_;
-  charge(frame, ended.call.task.step, ended.usage, 0);
   const auto* returned = std::get_if<CallReturned>(&ended.outcome);
+  charge(frame, ended.call.task.step, ended.usage, returned && costs_no_call(*returned) ? -1 : 0);
   const auto* failed = std::get_if<CallFailed>(&ended.outcome);
   const Error* error = failed ? &failed->error : nullptr;
   if (doubts_.contains(ended.call)) return end_doubt(ended.call, error, ended.usage);
   trace_call(TraceKind::kCallEnded, frame, ended.call, ended.usage, error,
-             returned && returned->cached);
+             returned && returned->cached, returned ? returned->from : CallReturned::From::kCall);
 }
 
 void RunMachine::task_succeeded(Frame& frame, Task& task, Value output) {

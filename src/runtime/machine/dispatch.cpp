@@ -50,35 +50,75 @@ ReadyKey RunMachine::ready_key(const Frame& frame, const Task& task) {
   return key;
 }
 
-void RunMachine::make_ready(Frame& frame, Task& task) {
+void RunMachine::make_ready(Frame& frame, Task& task, std::uint64_t group) {
   set_task_status(frame, task.ref.step, task.ref.item, SlotStatus::kActive);
-  enqueue(ready_key(frame, task));
+  ReadyKey key = ready_key(frame, task);
+  if (group != 0) {
+    if (failpoint(Failpoint::kGroupForgetsTask) && groups_.contains(group)) return;
+    join_group(key, group);
+    if (failpoint(Failpoint::kGroupTakesSlot) && frame.id == 0) key.task.item = key.origin_item;
+  }
+  enqueue(key);
+}
+
+// Tasks of a group stand where the first of them stands: what they have in common is computed once
+// and not once in a while. Nobody waits for longer than those in the window before it take.
+void RunMachine::join_group(ReadyKey& key, std::uint64_t group) {
+  StartGroup& known = groups_.try_emplace(group, StartGroup{key.origin_item, 0}).first->second;
+  known.origin_item = std::min(known.origin_item, key.origin_item);
+  ++known.ready;
+  key.origin_item = known.origin_item;
+  key.group = group;
+}
+
+void RunMachine::leave_group(const ReadyKey& key) {
+  if (key.group == 0) return;
+  const auto found = groups_.find(key.group);
+  if (found != groups_.end() && --found->second.ready == 0) groups_.erase(found);
 }
 
 void RunMachine::enqueue(const ReadyKey& key) { ready_.push(key); }
+
+// How many calls its callee takes at once; 0: any number. What the optimizer has to say of a
+// callee holds for all of its steps, also for those of plans that come later.
+std::uint32_t RunMachine::places_of(const PhysicalStep& step) const {
+  const std::uint32_t stated = step.resource_limit;
+  if (most_at_once_.empty()) return stated;
+  const auto found = most_at_once_.find(step.resource);
+  if (found == most_at_once_.end()) return stated;
+  const std::uint32_t less = failpoint(Failpoint::kLimitOneLess) ? 1 : 0;
+  const std::uint32_t advised = found->second - less;
+  return stated == 0 ? advised : std::min(stated, advised);
+}
 
 // Parks the task where it must wait, or takes its places.
 bool RunMachine::may_start(const ReadyKey& key) {
   Frame* frame = find_frame(key.task.frame);
   Task* task = find_task(key.task);
-  if (!frame || frame->dead || !task || task->abandoned) return false;
+  if (!frame || frame->dead || !task || task->abandoned) {
+    leave_group(key);
+    return false;
+  }
   const PhysicalStep& step = frame->plan->steps[key.task.step];
   FrameStep& state = frame->steps[key.task.step];
   auto& [used, parked] = resources_[step.resource];
-  bool limited = step.resource_limit > 0;
+  const std::uint32_t places = places_of(step);
+  const bool limited = step.resource_limit > 0 || places > 0;
   if (step.logical.concurrency && state.running >= *step.logical.concurrency) {
     state.parked.push(key);
     // The callee's place that this one leaves unused may suit another step's task.
-    if (limited && used < step.resource_limit && !parked.empty()) {
+    if (limited && used < places && !parked.empty()) {
       enqueue(parked.top());
       parked.pop();
     }
     return false;
   }
-  if (limited && used >= step.resource_limit) {
+  if (limited && used >= places) {
+    if (failpoint(Failpoint::kLimitDropsCalls) && places < step.resource_limit) return false;
     parked.push(key);
     return false;
   }
+  leave_group(key);
   ++state.running;
   if (limited) ++used;
   if (holds_run_slot(*frame, key.task.step)) ++slots_used_;
@@ -98,7 +138,7 @@ void RunMachine::release_slot(Frame& frame, Task& task) {
     enqueue(state.parked.top());
     state.parked.pop();
   }
-  if (step.resource_limit == 0) return;
+  if (step.resource_limit == 0 && places_of(step) == 0) return;
   auto& [used, parked] = resources_[step.resource];
   --used;
   if (!parked.empty()) {
@@ -126,7 +166,9 @@ void RunMachine::start_task(Frame& frame, Task& task) {
   if (step.logical.timeout_ms) {
     task.timer = set_timer(call_ref(task), TimerUse::kLimit, *step.logical.timeout_ms * kNsPerMs);
   }
-  if (!step.produced_plan) return enter_plan(frame, task, step.plan, nullptr);
+  if (!step.produced_plan) {
+    return enter_plan(frame, task, plan_of_item(frame, task.ref.step, task.ref.item), nullptr);
+  }
   AdmitPlan admit;
   admit.task = task.ref;
   admit.frame = frame_id(call_ref(task));
@@ -219,22 +261,26 @@ std::string RunMachine::budget_words(const Frame& frame, std::uint32_t step) {
   }
 }
 
-void RunMachine::charge(Frame& frame, std::uint32_t step, const Usage& usage, std::uint64_t calls) {
+// `calls`: how many began, or, negative, turned out not to be made.
+void RunMachine::charge(Frame& frame, std::uint32_t step, const Usage& usage, std::int64_t calls) {
   if (failpoint(Failpoint::kBudgetNotCharged)) return;
-  if (failpoint(Failpoint::kBudgetNotCharged)) return;
+  auto count = [calls](std::uint64_t& of) {
+    const auto less = static_cast<std::uint64_t>(calls < 0 ? -calls : 0);
+    of = calls < 0 ? of - std::min(of, less) : of + static_cast<std::uint64_t>(calls);
+  };
   std::uint32_t at = step;
   for (Frame* above = &frame;;) {
     above->used += usage;
-    above->calls += calls;
+    count(above->calls);
     above->steps[at].used += usage;
-    above->steps[at].calls += calls;
+    count(above->steps[at].calls);
     if (above->id == 0) return;
     Frame* parent = find_frame(above->parent.frame);
     at = parent ? above->parent.step : kNoIndex;
     above = parent ? parent : find_frame(0);  // cut off by a timeout: the run pays all the same
     if (at == kNoIndex) {
       above->used += usage;
-      above->calls += calls;
+      count(above->calls);
       return;
     }
   }

@@ -245,7 +245,8 @@ void RunMachine::trace_task(TraceKind kind, const Frame& frame, const TaskRef& t
 }
 
 void RunMachine::trace_call(TraceKind kind, const Frame& frame, const CallRef& call,
-                            const Usage& usage, const Error* error, bool cached) {
+                            const Usage& usage, const Error* error, bool cached,
+                            CallReturned::From from) {
   if (!trace_) return;
   TraceEvent event;
   event.at = now_;
@@ -255,6 +256,7 @@ void RunMachine::trace_call(TraceKind kind, const Frame& frame, const CallRef& c
   event.usage = usage;
   event.error = error;
   event.cached = cached;
+  event.from = from;
   trace_->on_trace(event);
 }
 

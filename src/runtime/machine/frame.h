@@ -72,6 +72,7 @@ struct ReadyKey {
   std::uint32_t rank = 0;
   std::uint64_t order = 0;
   TaskRef task;
+  std::uint64_t group = 0;  // it stands in the place of the first task of its group; 0: none
 
   friend bool operator<(const ReadyKey& a, const ReadyKey& b) {  // for a max-heap
     if (a.origin_item != b.origin_item) return a.origin_item > b.origin_item;

@@ -94,6 +94,58 @@ void RunMachine::enter_plan(Frame& frame, Task& task, PhysicalPlanPtr plan, cons
   start_frame(child);
 }
 
+// ---- other forms of a step's sub-plan ----
+
+// What undoes calls finds their steps by the plans that were known when the run began.
+bool RunMachine::may_replan(std::uint32_t step) const {
+  if (step >= root_plan_->steps.size() || root_plan_->undo) return false;
+  const PhysicalStep& physical = root_plan_->steps[step];
+  return physical.logical.op == OperatorKind::kPlan && physical.mapped && physical.plan;
+}
+
+std::uint32_t RunMachine::first_not_begun(std::uint32_t step) const {
+  const auto root = frames_.find(0);
+  if (root == frames_.end() || step >= root->second->steps.size()) return 0;
+  const FrameStep& state = root->second->steps[step];
+  std::uint32_t from = state.relation.prefix;
+  for (std::uint32_t item = from; item < state.relation.opened; ++item) {
+    const auto task = state.tasks.find(item);
+    const bool begun = task != state.tasks.end()
+                           ? task->second->started_ns != 0 || task->second->attempt > 1
+                           : is_terminal(state.relation.status(item));
+    if (begun) from = item + 1;
+  }
+  return from;
+}
+
+const PhysicalPlanPtr& RunMachine::plan_of_item(const Frame& frame, std::uint32_t step,
+                                                std::uint32_t item) const {
+  for (auto form = replanned_.rbegin(); frame.id == 0 && form != replanned_.rend(); ++form) {
+    if (form->step == step && item >= form->from_item) return form->plan;
+  }
+  return frame.plan->steps[step].plan;
+}
+
+void RunMachine::on_step_replanned(const StepReplanned& replanned) {
+  if (!may_replan(replanned.step) || !replanned.plan) return;
+  replanned_.push_back(replanned);
+  trace_replanned(replanned);
+}
+
+void RunMachine::trace_replanned(const StepReplanned& replanned) {
+  if (!trace_) return;
+  TraceEvent event;
+  event.at = now_;
+  event.kind = TraceKind::kReplanned;
+  event.call.task = {0, replanned.step, kNoIndex};
+  event.set_step(*root_plan_, replanned.step);
+  event.count = replanned.from_item;
+  event.replanned = replanned.plan.get();
+  const Value why = Value::from_utf8(replanned.why).value_or(Value::string(""));
+  event.value = &why;
+  trace_->on_trace(event);
+}
+
 void RunMachine::on_plan_admitted(const PlanAdmitted& admitted) {
   auto pending = pending_admits_.find(admitted.task);
   if (pending == pending_admits_.end()) return;
@@ -220,6 +272,9 @@ void RunMachine::drop_frame(std::uint64_t id) {
   if (found == frames_.end() || id == 0) return;  // the root stays to tell the end
   const auto index = indexes_.find(found->second->plan.get());
   TaskRef caller = found->second->parent;
+  for (const FrameStep& step : found->second->steps) {
+    for (const ReadyKey& key : step.parked.keys()) leave_group(key);
+  }
   frames_.erase(found);
   if (index != indexes_.end() && index->second.expired()) indexes_.erase(index);
   Frame* above = find_frame(caller.frame);

@@ -1,7 +1,8 @@
 // What the expressions of a task read.
 
-#include <fmt/format.h>
+#include <optional>
 
+#include "plan/task_id.h"
 #include "runtime/machine/machine.h"
 
 namespace sluice {
@@ -150,10 +151,10 @@ std::string RunMachine::task_id(const TaskRef& task) const {
   if (found == frames_.end()) return {};
   const Frame& frame = *found->second;
   const PhysicalStep& step = frame.plan->steps[task.step];
-  std::string name = frame.path_prefix + step.logical_ids.front();
   bool fallback = step.fallback_of != kNoIndex && frame.plan->steps[step.fallback_of].mapped;
-  if ((step.mapped || fallback) && task.item != kNoIndex) name += fmt::format("[{}]", task.item);
-  return name;
+  std::optional<std::uint64_t> item;
+  if ((step.mapped || fallback) && task.item != kNoIndex) item = task.item;
+  return frame.path_prefix + task_name(step.logical_ids.front(), item);
 }
 
 }  // namespace sluice

@@ -3,6 +3,8 @@
 #include "runtime/machine/machine.h"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "base/ensure.h"
@@ -11,8 +13,36 @@
 
 namespace sluice {
 
+namespace {
+
+// The most that is advised of each resource, in the plan and all below it. A step about which
+// nothing is known may do well with more: then nothing is advised.
+std::map<std::string, std::uint32_t, std::less<>> advised_places(const PhysicalPlan& root) {
+  std::map<std::string, std::uint32_t, std::less<>> advised;
+  std::set<std::string_view> unknown;
+  std::vector<const PhysicalPlan*> open = {&root};
+  std::set<const PhysicalPlan*> seen = {&root};
+  while (!open.empty()) {
+    const PhysicalPlan& plan = *open.back();
+    open.pop_back();
+    for (const PhysicalStep& step : plan.steps) {
+      if (step.plan && seen.insert(step.plan.get()).second) open.push_back(step.plan.get());
+      if (step.advice.most_at_once == 0) {
+        unknown.insert(step.resource);
+      } else if (!step.resource.empty()) {
+        std::uint32_t& most = advised[step.resource];
+        most = std::max(most, step.advice.most_at_once);
+      }
+    }
+  }
+  std::erase_if(advised, [&](const auto& entry) { return unknown.contains(entry.first); });
+  return advised;
+}
+
+}  // namespace
+
 RunMachine::RunMachine(PhysicalPlanPtr plan, TraceSink* trace)
-    : trace_(trace), root_plan_(std::move(plan)) {}
+    : trace_(trace), root_plan_(std::move(plan)), most_at_once_(advised_places(*root_plan_)) {}
 
 void RunMachine::apply(std::span<const Event> events, EffectSink& sink) {
   sink_ = &sink;
@@ -51,6 +81,7 @@ void RunMachine::on_event(const Event& event) {
                  [&](const WaitBegan& body) { on_wait_began(body); },
                  [&](const SignalReceived& body) { on_signal(body); },
                  [&](const CancelRequested& body) { on_cancel(body.reason); },
+                 [&](const StepReplanned& body) { on_step_replanned(body); },
              },
              event.body);
 }

@@ -57,6 +57,12 @@ class RunMachine {
   RunOutcome outcome(RunStatus status) const;
   std::vector<RunState::Doubt> doubts() const;
   std::vector<RunState::Waiting> waits() const;
+  bool may_replan(std::uint32_t step) const;
+  std::uint32_t first_not_begun(std::uint32_t step) const;
+  const std::vector<StepReplanned>& replanned() const { return replanned_; }
+  void tell_replanned() {
+    for (const StepReplanned& replanned : replanned_) trace_replanned(replanned);
+  }
   std::set<AdmissionRef> admissions() const;
   std::string snapshot(std::vector<Value>* resting) const;
   Result<void> restore(std::string_view snapshot, const RunState::FindPlan& admitted);
@@ -98,6 +104,7 @@ class RunMachine {
   void on_wait_began(const WaitBegan& began);
   void on_signal(const SignalReceived& signal);
   void on_cancel(const std::string& reason);
+  void on_step_replanned(const StepReplanned& replanned);
   void on_bound(Bound& bound);
   void on_items_bound(Frame& frame, std::uint32_t step, Bound& bound);
   void on_body_bound(Frame& frame, std::uint32_t step, Bound& bound);
@@ -122,10 +129,13 @@ class RunMachine {
 
   // ---- dispatch ----
   ReadyKey ready_key(const Frame& frame, const Task& task);
-  void make_ready(Frame& frame, Task& task);
+  void make_ready(Frame& frame, Task& task, std::uint64_t group = 0);
+  void join_group(ReadyKey& key, std::uint64_t group);
+  void leave_group(const ReadyKey& key);
   void enqueue(const ReadyKey& key);
   void dispatch();
   bool may_start(const ReadyKey& key);
+  std::uint32_t places_of(const PhysicalStep& step) const;
   void start_task(Frame& frame, Task& task);
   void start_call(Frame& frame, Task& task);
   void release_slot(Frame& frame, Task& task);
@@ -133,7 +143,7 @@ class RunMachine {
   std::string round_id(const Task& task) const;
   std::string call_name(const Task& task, std::uint16_t call = 0) const;
   std::string call_key(const std::string& name) const;
-  void charge(Frame& frame, std::uint32_t step, const Usage& usage, std::uint64_t calls);
+  void charge(Frame& frame, std::uint32_t step, const Usage& usage, std::int64_t calls);
 
   // ---- ends of calls ----
   void task_succeeded(Frame& frame, Task& task, Value output);
@@ -188,6 +198,10 @@ class RunMachine {
   // ---- frames ----
   Frame& add_frame(PhysicalPlanPtr plan, Value params, const Task* caller, const Frame* above);
   void start_frame(Frame& frame);
+  // The form of its sub-plan that an item of a step runs.
+  const PhysicalPlanPtr& plan_of_item(const Frame& frame, std::uint32_t step,
+                                      std::uint32_t item) const;
+  void trace_replanned(const StepReplanned& replanned);
   void enter_plan(Frame& frame, Task& task, PhysicalPlanPtr plan, const Limits* limits);
   void frame_ended(Frame& frame);
   void frame_result(Frame& frame, Value value, std::optional<Error> error);
@@ -254,6 +268,9 @@ class RunMachine {
   void note_failure(Frame& frame, const TaskRef& task, const Error& error);
 
   // ---- snapshots ----
+  void write_frame(StateWriter& out, const Frame& frame) const;
+  void write_replanned(StateWriter& out) const;
+  Result<void> read_replanned(StateReader& in);
   void write_queues(StateWriter& out) const;
   void write_undo(StateWriter& out) const;
   Result<void> read_frame(StateReader& in, const RunState::FindPlan& admitted);
@@ -289,7 +306,8 @@ class RunMachine {
   ConditionOutcome condition_of(const Frame& frame, std::uint32_t step, std::uint32_t item,
                                 SlotStatus end, bool failed) const;
   void trace_call(TraceKind kind, const Frame& frame, const CallRef& call, const Usage& usage,
-                  const Error* error, bool cached);
+                  const Error* error, bool cached,
+                  CallReturned::From from = CallReturned::From::kCall);
   CallRef call_ref(const Task& task, std::uint16_t call = 0) const;
 
   TraceSink* trace_;
@@ -298,11 +316,20 @@ class RunMachine {
   std::string run_id_;
   std::uint64_t seed_ = 0;
   PhysicalPlanPtr root_plan_;
+  std::vector<StepReplanned> replanned_;  // in order: later ones are of later items
   std::unordered_map<std::uint64_t, std::unique_ptr<Frame>> frames_;
   // Of plans that have frames; those hold their indexes, and an index its plan.
   std::unordered_map<const PhysicalPlan*, std::weak_ptr<const PlanIndex>> indexes_;
   std::deque<Work> work_;
   ReadyHeap ready_;
+  // Groups that ready tasks are of, parked ones too: where they stand, and how many there are.
+  struct StartGroup {
+    std::uint32_t origin_item = 0;  // the least of its tasks
+    std::uint32_t ready = 0;
+  };
+  std::map<std::uint64_t, StartGroup> groups_;
+  // Of resources of which the optimizer knows beyond how many calls at once none is gained.
+  std::map<std::string, std::uint32_t, std::less<>> most_at_once_;
   std::map<std::string, std::pair<std::uint32_t, ReadyHeap>, std::less<>>
       resources_;  // used, parked
   std::unordered_map<std::uint64_t, Timer> timers_;

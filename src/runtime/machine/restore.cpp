@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "plan/physical_codec.h"
 #include "runtime/machine/machine.h"
 #include "runtime/machine/snapshot.h"
 
@@ -23,6 +24,7 @@ void read_heap(StateReader& in, ReadyHeap& heap) {
     key.rank = in.number32();
     key.order = in.number();
     key.task = in.task();
+    if (in.version() > 2) key.group = in.number();
     keys.push_back(key);
   }
   heap.assign(std::move(keys));
@@ -167,6 +169,7 @@ Result<void> RunMachine::restore(std::string_view snapshot, const RunState::Find
   for (bool* set : {&cancelled_, &ended_, &budget_hit_, &doubt_told_}) *set = in.flag();
   failed_tasks_ = in.number();
   for (std::size_t left = in.count(); left > 0 && !in.bad(); --left) errors_.push_back(in.error());
+  if (Result<void> read = read_replanned(in); !read) return read;
   for (std::size_t left = in.count(); left > 0 && !in.bad(); --left) {
     if (Result<void> read = read_frame(in, admitted); !read) return read;
   }
@@ -177,12 +180,30 @@ Result<void> RunMachine::restore(std::string_view snapshot, const RunState::Find
   return {};
 }
 
+Result<void> RunMachine::read_replanned(StateReader& in) {
+  if (in.version() < 3) return {};
+  for (std::size_t left = in.count(); left > 0 && !in.bad(); --left) {
+    StepReplanned replanned;
+    replanned.step = in.number32();
+    replanned.from_item = in.number32();
+    replanned.why = in.text();
+    const Value recorded = in.value();
+    if (in.bad() || !may_replan(replanned.step)) return damaged();
+    const PhysicalPlan& own = *root_plan_->steps[replanned.step].plan;
+    Result<PhysicalPlanPtr> plan = decode_physical(recorded, own.logical);
+    if (!plan) return std::unexpected(std::move(plan.error()));
+    replanned.plan = std::move(*plan);
+    replanned_.push_back(std::move(replanned));
+  }
+  return {};
+}
+
 // The plan of a frame below `parent`: the step's own, or one that was admitted.
 Result<void> RunMachine::read_frame_plan(StateReader& in, const Frame& parent, Frame& frame,
                                          const RunState::FindPlan& admitted) {
   frame.admission = parent.admission;
   if (in.flag()) {
-    frame.plan = parent.plan->steps[frame.parent.step].plan;
+    frame.plan = plan_of_item(parent, frame.parent.step, frame.parent.item);
     if (!frame.plan) return damaged();
     return {};
   }
@@ -298,6 +319,13 @@ void RunMachine::read_queues(StateReader& in) {
   }
   for (std::size_t left = in.count(); left > 0 && !in.bad(); --left) {
     pending_admits_.insert(in.task());
+  }
+  if (in.version() > 2) {
+    for (std::size_t left = in.count(); left > 0 && !in.bad(); --left) {
+      const std::uint64_t id = in.number();
+      const std::uint32_t origin_item = in.number32();
+      groups_.insert_or_assign(id, StartGroup{origin_item, in.number32()});
+    }
   }
   for (std::size_t left = in.count(); left > 0 && !in.bad(); --left) {
     SignalReceived signal;

@@ -87,7 +87,6 @@ void Relation::save(StateWriter& out) const {
 
 namespace {
 
-using FrameTable = std::unordered_map<std::uint64_t, std::unique_ptr<Frame>>;
 using PlanPaths = std::map<const PhysicalPlan*, std::vector<std::uint32_t>>;
 
 void write_wait_began(StateWriter& out, const WaitBegan& wait) {
@@ -112,6 +111,7 @@ void write_heap(StateWriter& out, const ReadyHeap& heap) {
     out.number(key.rank);
     out.number(key.order);
     out.task(key.task);
+    out.number(key.group);
   }
 }
 
@@ -173,12 +173,32 @@ void write_step(StateWriter& out, const FrameStep& step) {
   }
 }
 
-void write_frame(StateWriter& out, const Frame& frame, const FrameTable& frames) {
+// Every plan that is known before the run begins, by the steps that lead to it.
+PlanPaths plan_paths(const PhysicalPlan& root) {
+  PlanPaths paths;
+  std::vector<std::pair<const PhysicalPlan*, std::vector<std::uint32_t>>> open{{&root, {}}};
+  while (!open.empty()) {
+    auto [plan, path] = std::move(open.back());
+    open.pop_back();
+    if (!paths.emplace(plan, path).second) continue;
+    for (std::uint32_t step = 0; step < plan->steps.size(); ++step) {
+      if (!plan->steps[step].plan) continue;
+      path.push_back(step);
+      open.emplace_back(plan->steps[step].plan.get(), path);
+      path.pop_back();
+    }
+  }
+  return paths;
+}
+
+}  // namespace
+
+void RunMachine::write_frame(StateWriter& out, const Frame& frame) const {
   out.fixed64(frame.id);
   out.task(frame.parent);
   if (frame.id != 0) {
-    const Frame& parent = *frames.at(frame.parent.frame);
-    const bool known = parent.plan->steps[frame.parent.step].plan == frame.plan;
+    const Frame& parent = *frames_.at(frame.parent.frame);
+    const bool known = plan_of_item(parent, frame.parent.step, frame.parent.item) == frame.plan;
     out.flag(known);
     if (!known) out.value(encode_physical(*frame.plan));
   }
@@ -202,25 +222,16 @@ void write_frame(StateWriter& out, const Frame& frame, const FrameTable& frames)
   for (const FrameStep& step : frame.steps) write_step(out, step);
 }
 
-// Every plan that is known before the run begins, by the steps that lead to it.
-PlanPaths plan_paths(const PhysicalPlan& root) {
-  PlanPaths paths;
-  std::vector<std::pair<const PhysicalPlan*, std::vector<std::uint32_t>>> open{{&root, {}}};
-  while (!open.empty()) {
-    auto [plan, path] = std::move(open.back());
-    open.pop_back();
-    if (!paths.emplace(plan, path).second) continue;
-    for (std::uint32_t step = 0; step < plan->steps.size(); ++step) {
-      if (!plan->steps[step].plan) continue;
-      path.push_back(step);
-      open.emplace_back(plan->steps[step].plan.get(), path);
-      path.pop_back();
-    }
+// Plans that stand for a step's own from an item on: before the frames that run them.
+void RunMachine::write_replanned(StateWriter& out) const {
+  out.number(replanned_.size());
+  for (const StepReplanned& replanned : replanned_) {
+    out.number(replanned.step);
+    out.number(replanned.from_item);
+    out.text(replanned.why);
+    out.value(encode_physical(*replanned.plan));
   }
-  return paths;
 }
-
-}  // namespace
 
 std::string RunMachine::snapshot(std::vector<Value>* resting) const {
   SLUICE_ENSURE(pending_binds_ == 0 && work_.empty(), "a snapshot in the middle of a decision");
@@ -243,8 +254,9 @@ std::string RunMachine::snapshot(std::vector<Value>* resting) const {
   std::sort(frames.begin(), frames.end(), [](const Frame* a, const Frame* b) {
     return a->depth != b->depth ? a->depth < b->depth : a->id < b->id;
   });
+  write_replanned(out);
   out.number(frames.size());
-  for (const Frame* frame : frames) write_frame(out, *frame, frames_);
+  for (const Frame* frame : frames) write_frame(out, *frame);
   write_queues(out);
   write_undo(out);
   out.number(doubts_.size());
@@ -276,6 +288,12 @@ void RunMachine::write_queues(StateWriter& out) const {
   for (const auto& [frame, step] : paused_streams_) out.task({frame, step, 0});
   out.number(pending_admits_.size());
   for (const TaskRef& task : pending_admits_) out.task(task);
+  out.number(groups_.size());
+  for (const auto& [id, group] : groups_) {
+    out.number(id);
+    out.number(group.origin_item);
+    out.number(group.ready);
+  }
   // Who waits for a signal is known from the tasks.
   std::size_t kept = 0;
   for (const auto& [name, waits] : signals_) kept += waits.kept.size();

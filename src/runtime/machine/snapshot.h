@@ -15,8 +15,9 @@
 namespace sluice {
 
 // Bodies of other versions are refused; a change to what is written needs a new number here, and
-// the reading of the old one. 2: a produced plan is named by the frame that it runs in, too.
-inline constexpr std::uint64_t kSnapshotVersion = 2;
+// the reading of the old one. 2: a produced plan is named by the frame that it runs in, too. 3:
+// forms of sub-plans that stand for a step's own from an item on; groups of ready tasks.
+inline constexpr std::uint64_t kSnapshotVersion = 3;
 
 class StateWriter : public WireWriter {
  public:

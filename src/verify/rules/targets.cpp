@@ -1,4 +1,5 @@
-// TOOL_UNKNOWN, MODEL_UNKNOWN, PLAN_UNKNOWN: what a step calls is there.
+// TOOL_UNKNOWN, MODEL_UNKNOWN, PLAN_UNKNOWN: what a step calls is there, and what a model's `first`
+// names (SETTING_INVALID where that makes no sense).
 #include "fmt/format.h"
 #include "plan/names.h"
 #include "verify/rules.h"
@@ -58,6 +59,30 @@ class Targets {
            fmt::format("no model {}{}", shown(step.target), did_you_mean(step.target, models_)));
   }
 
+  // The model that is asked before this one, where the plan allows it.
+  void first_of(const NamedSettings& model) {
+    const auto position = [&model](std::string_view key) {
+      auto known = model.positions.find(key);
+      return known == model.positions.end() ? model.pos : known->second;
+    };
+    const Value* first = model.settings.find("first");
+    if (!first && model.settings.find("least_confidence")) {
+      report(ErrorCode::kSettingInvalid, position("/least_confidence"),
+             fmt::format("least_confidence says when the answer of another model is taken; name "
+                         "that model: first: ID, beside it in the settings of {}",
+                         model.id));
+    }
+    if (!first || !first->is_string()) return;  // its form is checked elsewhere
+    const std::string_view id = first->as_string();
+    if (id == model.id) {
+      report(ErrorCode::kSettingInvalid, position("/first"),
+             fmt::format("{} would be asked before itself; first names another model", id));
+    } else if (id != "default" && !context_.plan.find_model(id)) {
+      report(ErrorCode::kModelUnknown, position("/first"),
+             fmt::format("no model {}{}", shown(id), did_you_mean(id, models_)));
+    }
+  }
+
   void sub_plan(const Step& step) {
     if (step.produced_plan || step.target.empty() || context_.plan.find_plan(step.target)) return;
     report(ErrorCode::kPlanUnknown, step.target_pos,
@@ -109,6 +134,9 @@ class Targets {
 
 void rule_targets(const VerifyContext& context, const PlanFacts&, Diagnostics& out) {
   Targets targets(context, out);
+  for (const NamedSettings& model : context.plan.models) {
+    if (!model.inherited) targets.first_of(model);
+  }
   for (const Step& step : context.plan.steps) {
     switch (step.op) {
       case OperatorKind::kTool:

@@ -19,7 +19,7 @@ class TypeCheck {
   void inside(const Binding& tree, Place place, const Step* reader) {
     tree.for_each_expr([&](const Binding& leaf) {
       if (leaf.broken || leaf.text.empty()) return;
-      Expr typed = facts_.typed(leaf, place, reader);
+      const Expr& typed = facts_.typed(leaf, place, reader);
       for (const ExprError& error : typed.type_errors()) {
         out_.error(ErrorCode::kTypeMismatch, leaf.position_at(error.offset), error.message);
       }
