@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 
 from conftest import ROOT
 
@@ -24,6 +25,18 @@ def test_each_numbered_line_of_the_readme_is_explained():
     assert numbers == list(range(1, len(numbers) + 1))
     explained = [int(n) for n in re.findall(r"^(\d+)\. ", readme, re.M)]
     assert explained == numbers
+
+
+def test_explain_prints_what_the_readme_shows(sluice, tmp_path):
+    """As on a machine on which nothing has run yet."""
+    readme = (ROOT / "README.md").read_text()
+    shown = re.findall(r"<code>sluice explain (\S+)</code>.*?```\n(.*?)```", readme, re.S)
+    assert len(shown) == 2
+    for plan, text in shown:
+        done = subprocess.run(sluice.words("explain", plan), cwd=ROOT, text=True, capture_output=True,
+                              env=sluice.variables({"SLUICE_CACHE": str(tmp_path / "empty")}))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == text
 
 
 def test_links_between_documents_lead_somewhere():
