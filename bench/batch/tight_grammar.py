@@ -1,4 +1,5 @@
-"""A JSON Schema as a grammar for llama-server that has no blanks between the parts of the JSON. The one that the
+"""A JSON Schema as a grammar for llama-server that has one blank behind a colon and a comma, as our engine
+writes JSON, and no other between its parts. The one that the
 server makes of `response_format` lets the model write blanks and line ends there, and small models do; an
 expert who counts tokens writes his own. Only what the schemas of questions.py hold: closed objects, enums,
 strings and arrays with bounds."""
@@ -20,11 +21,11 @@ def rule(schema):
     if schema["type"] == "array":
         item = rule(schema["items"])
         least, most = schema["minItems"] - 1, schema["maxItems"] - 1
-        return f'"[" {item} ("," {item}){{{least},{most}}} "]"'
+        return f'"[" {item} (", " {item}){{{least},{most}}} "]"'
     assert schema["type"] == "object" and not schema["additionalProperties"], schema
-    members = [f'{quoted(json.dumps(name) + ":")} {rule(member)}'
+    members = [f'{quoted(json.dumps(name) + ": ")} {rule(member)}'
                for name, member in schema["properties"].items()]
-    return '"{" ' + ' "," '.join(members) + ' "}"'
+    return '"{" ' + ' ", " '.join(members) + ' "}"'
 
 
 def of_schema(schema):

@@ -40,7 +40,8 @@ ONCE = {"hints", "ggml"}  # one round of these is enough to see their part
 
 
 ENGINE_COUNTERS = ["prefill_tokens", "shared_tokens", "copied_back_tokens", "moved_to_host_tokens",
-                   "decode_tokens", "forced_tokens", "batches", "preemptions", "busy_seconds"]
+                   "decode_tokens", "forced_tokens", "batches", "preemptions", "busy_seconds",
+                   "mask_seconds", "masks"]
 
 
 def say(text):
