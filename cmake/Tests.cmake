@@ -74,8 +74,8 @@ endforeach()
 # The laws are about passes under the run loop; of the host and the tools they need parts alone.
 if(TARGET test_laws)
   file(GLOB table_query CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/tools/table_query/*.cpp)
-  target_sources(test_laws PRIVATE ${PROJECT_SOURCE_DIR}/src/host/shared_calls.cpp
-    ${PROJECT_SOURCE_DIR}/src/host/bulk_form.cpp ${PROJECT_SOURCE_DIR}/src/host/kept_results.cpp
+  target_sources(test_laws PRIVATE ${PROJECT_SOURCE_DIR}/src/host/calls/shared_calls.cpp
+    ${PROJECT_SOURCE_DIR}/src/host/calls/bulk_form.cpp ${PROJECT_SOURCE_DIR}/src/host/calls/kept_results.cpp
     ${table_query} ${PROJECT_SOURCE_DIR}/src/tools/sql/sql_statement.cpp
     ${PROJECT_SOURCE_DIR}/src/tools/text.cpp)
 endif()

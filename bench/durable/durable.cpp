@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "bench/durable/counted_sync.h"
 #include "data/json.h"
-#include "host/run_service.h"
+#include "host/runs/run_service.h"
 #include "journal/group_commit.h"
 #include "plan/parse.h"
 #include "plan/tool_catalog.h"

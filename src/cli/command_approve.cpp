@@ -12,7 +12,7 @@
 #include "cli/numbers_text.h"
 #include "cli/table.h"
 #include "data/json.h"
-#include "host/past_run.h"
+#include "host/runs/past_run.h"
 
 namespace sluice::cli {
 namespace {

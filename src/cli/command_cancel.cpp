@@ -10,8 +10,8 @@
 #include "cli/run_end.h"
 #include "cli/run_options.h"
 #include "cli/run_watcher.h"
-#include "host/run_messages.h"
-#include "host/run_service.h"
+#include "host/runs/run_messages.h"
+#include "host/runs/run_service.h"
 
 namespace sluice::cli {
 namespace {

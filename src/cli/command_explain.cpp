@@ -6,7 +6,7 @@
 #include <optional>
 #include <utility>
 
-#include "cli/batch_quality.h"
+#include "cli/batch/batch_quality.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/explain/cost_sources.h"
@@ -20,7 +20,7 @@
 #include "cli/run_words.h"
 #include "cost/what_if.h"
 #include "data/json.h"
-#include "host/run_profile.h"
+#include "host/runs/run_profile.h"
 #include "optimize/optimizer.h"
 #include "plan/tool_catalog.h"
 

@@ -11,7 +11,7 @@
 #include "cli/plan_file.h"
 #include "cli/run_end.h"
 #include "data/json.h"
-#include "host/run_fork.h"
+#include "host/runs/run_fork.h"
 
 namespace sluice::cli {
 namespace {

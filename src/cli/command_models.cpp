@@ -11,7 +11,7 @@
 #include "cli/numbers_text.h"
 #include "cli/plan_file.h"
 #include "cli/run_options.h"
-#include "host/model_choice.h"
+#include "host/resources/model_choice.h"
 
 namespace sluice::cli {
 namespace {

@@ -13,7 +13,7 @@
 #include "data/json.h"
 #include "engine/calibrate.h"
 #include "engine/model_file.h"
-#include "host/weights.h"
+#include "host/resources/weights.h"
 
 namespace sluice::cli {
 namespace {

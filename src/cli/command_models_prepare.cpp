@@ -13,7 +13,7 @@
 #include "cli/table.h"
 #include "data/json.h"
 #include "engine/prepare.h"
-#include "host/weights.h"
+#include "host/resources/weights.h"
 
 namespace sluice::cli {
 namespace {

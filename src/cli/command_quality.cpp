@@ -8,7 +8,7 @@
 #include <system_error>
 #include <utility>
 
-#include "cli/batch_quality.h"
+#include "cli/batch/batch_quality.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/messages.h"
@@ -21,8 +21,8 @@
 #include "cli/run_options.h"
 #include "cli/run_watcher.h"
 #include "data/json.h"
-#include "host/quality_run.h"
-#include "host/quality_store.h"
+#include "host/history/quality_store.h"
+#include "host/runs/quality_run.h"
 #include "tools/table/table_reader.h"
 
 namespace sluice::cli {

@@ -10,7 +10,7 @@
 #include "cli/messages.h"
 #include "cli/numbers_text.h"
 #include "data/json.h"
-#include "host/past_run.h"
+#include "host/runs/past_run.h"
 
 namespace sluice::cli {
 namespace {

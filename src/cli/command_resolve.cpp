@@ -9,7 +9,7 @@
 #include "cli/journal_options.h"
 #include "cli/messages.h"
 #include "data/json.h"
-#include "host/run_messages.h"
+#include "host/runs/run_messages.h"
 
 namespace sluice::cli {
 namespace {

@@ -3,11 +3,11 @@
 #include <optional>
 #include <utility>
 
-#include "cli/batch_end.h"
+#include "cli/batch/batch_end.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/run_end.h"
-#include "host/run_service.h"
+#include "host/runs/run_service.h"
 #include "runtime/recorded_plan.h"
 
 namespace sluice::cli {

@@ -9,8 +9,8 @@
 #include "cli/params.h"
 #include "cli/plan_file.h"
 #include "cli/run_end.h"
-#include "host/journal_place.h"
-#include "host/run_service.h"
+#include "host/files/journal_place.h"
+#include "host/runs/run_service.h"
 
 namespace sluice::cli {
 namespace {

@@ -5,7 +5,7 @@
 #include "cli/exit_code.h"
 #include "cli/journal_options.h"
 #include "cli/messages.h"
-#include "host/past_run.h"
+#include "host/runs/past_run.h"
 #include "runtime/record.h"
 
 namespace sluice::cli {

@@ -11,7 +11,7 @@
 #include "cli/numbers_text.h"
 #include "cli/run_options.h"
 #include "cli/run_words.h"
-#include "host/run_gc.h"
+#include "host/runs/run_gc.h"
 
 namespace sluice::cli {
 namespace {

@@ -15,7 +15,7 @@
 #include "cli/summary_text.h"
 #include "cli/trace_json.h"
 #include "data/json.h"
-#include "host/past_run.h"
+#include "host/runs/past_run.h"
 
 namespace sluice::cli {
 namespace {
@@ -172,6 +172,7 @@ Value steps_json(const RunSummary& summary) {
                                    {"calls", number(step.calls)},
                                    {"retries", number(step.retries)},
                                    {"cached", number(step.cached)},
+                                   {"equal", number(step.equal)},
                                    {"earlier", number(step.earlier)},
                                    {"hedged", number(step.hedged)},
                                    {"tokens", number(step.usage.tokens())},

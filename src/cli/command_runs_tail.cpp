@@ -13,7 +13,7 @@
 #include "cli/run_watcher.h"
 #include "cli/run_words.h"
 #include "cli/trace_json.h"
-#include "host/past_run.h"
+#include "host/runs/past_run.h"
 
 namespace sluice::cli {
 namespace {
@@ -59,8 +59,10 @@ std::string event_text(const TraceEvent& event) {
       text = trace_kind_name(event.kind);
   }
   if (event.kind == TraceKind::kCallEnded && event.cached) {
-    const bool earlier = event.from == CallReturned::From::kEarlierRun;
-    text += earlier ? " from an earlier run" : " from the cache";
+    using From = CallReturned::From;
+    text += event.from == From::kEarlierRun ? " from an earlier run"
+            : event.from == From::kEqual    ? " as an equal call"
+                                            : " from the cache";
   }
   if (event.usage.tokens() > 0)
     text += fmt::format(", {} tokens", count_text(event.usage.tokens()));

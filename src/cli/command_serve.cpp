@@ -12,8 +12,8 @@
 #include "cli/numbers_text.h"
 #include "cli/terminal.h"
 #include "data/json.h"
-#include "host/model_choice.h"
-#include "host/weights.h"
+#include "host/resources/model_choice.h"
+#include "host/resources/weights.h"
 #include "schedule/policies.h"
 #include "serve/server.h"
 

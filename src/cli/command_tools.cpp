@@ -10,7 +10,7 @@
 #include "cli/plan_file.h"
 #include "cli/run_options.h"
 #include "data/json.h"
-#include "host/list_tools.h"
+#include "host/runs/list_tools.h"
 #include "plan/tool_spec.h"
 
 namespace sluice::cli {

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "cli/messages.h"
-#include "host/journal_place.h"
-#include "host/past_run.h"
+#include "host/files/journal_place.h"
+#include "host/runs/past_run.h"
 
 namespace sluice::cli {
 

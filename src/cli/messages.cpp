@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "host/read_file.h"
+#include "host/files/read_file.h"
 
 namespace sluice::cli {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "cli/terminal.h"
-#include "host/model_choice.h"
+#include "host/resources/model_choice.h"
 
 namespace sluice::cli {
 

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "data/json.h"
-#include "host/read_file.h"
-#include "host/row_file.h"
+#include "host/files/read_file.h"
+#include "host/files/row_file.h"
 #include "plan/names.h"
 #include "plan/text_tree.h"
 

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "host/read_file.h"
+#include "host/files/read_file.h"
 #include "plan/parse.h"
 #include "plan/tool_catalog.h"
 #include "verify/verify.h"

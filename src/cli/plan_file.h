@@ -7,7 +7,7 @@
 
 #include "cli/exit_code.h"
 #include "cli/messages.h"
-#include "host/run_header.h"
+#include "host/runs/run_header.h"
 #include "plan/diagnostic.h"
 #include "plan/logical.h"
 

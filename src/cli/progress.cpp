@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cli/numbers_text.h"
-#include "host/batch_plan.h"
+#include "host/runs/batch_plan.h"
 
 namespace sluice::cli {
 namespace {

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "cli/terminal.h"
-#include "host/run_service.h"
+#include "host/runs/run_service.h"
 
 namespace sluice::cli {
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "data/value.h"
-#include "host/quality.h"
-#include "host/quality_run.h"
+#include "host/history/quality.h"
+#include "host/runs/quality_run.h"
 
 namespace sluice::cli {
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-#include "cli/batch_quality.h"
+#include "cli/batch/batch_quality.h"
 #include "cli/exit_code.h"
 #include "cli/quality_text.h"
 #include "cli/result_output.h"

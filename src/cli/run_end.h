@@ -15,7 +15,7 @@
 #include "cli/run_options.h"
 #include "cli/run_report.h"
 #include "cli/run_watcher.h"
-#include "host/run_service.h"
+#include "host/runs/run_service.h"
 
 namespace sluice::cli {
 

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "host/run_service.h"
+#include "host/runs/run_service.h"
 
 namespace sluice::cli {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cli/terminal.h"
-#include "host/run_service.h"
+#include "host/runs/run_service.h"
 
 namespace sluice::cli {
 

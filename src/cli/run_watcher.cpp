@@ -5,7 +5,7 @@
 #include "cli/messages.h"
 #include "cli/numbers_text.h"
 #include "cli/trace_json.h"
-#include "host/quality.h"
+#include "host/history/quality.h"
 
 namespace sluice::cli {
 namespace {

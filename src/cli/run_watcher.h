@@ -9,7 +9,7 @@
 
 #include "cli/progress.h"
 #include "cli/terminal.h"
-#include "host/run_service.h"
+#include "host/runs/run_service.h"
 
 namespace sluice::cli {
 

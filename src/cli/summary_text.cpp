@@ -25,7 +25,8 @@ std::string extras(const StepSummary& step) {
   add(step.waiting, "waiting");
   add(step.retries, "retried");
   add(step.earlier, "from earlier runs");
-  add(step.cached - std::min(step.cached, step.earlier), "from the cache");
+  add(step.equal, "as an equal call");
+  add(step.cached - std::min(step.cached, step.earlier + step.equal), "from the cache");
   add(step.hedged, "tried twice");
   add(step.in_doubt, "in doubt");
   add(step.undone, "undone");

@@ -93,6 +93,9 @@ std::string trace_line(const TraceEvent& event) {
       break;
     case TraceKind::kCallEnded:
       if (event.cached) members.emplace_back("cached", Value::boolean(true));
+      if (event.from == CallReturned::From::kEqual) {
+        members.emplace_back("equal", Value::boolean(true));
+      }
       if (event.from == CallReturned::From::kEarlierRun) {
         members.emplace_back("earlier", Value::boolean(true));
       }

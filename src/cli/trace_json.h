@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/clock.h"
-#include "host/run_service.h"
+#include "host/runs/run_service.h"
 #include "runtime/trace.h"
 
 namespace sluice::cli {

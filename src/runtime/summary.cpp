@@ -15,7 +15,8 @@
 namespace sluice {
 
 namespace {
-// 1: without the plans' hashes. 2: without what came from earlier runs, and second attempts.
+// 1: without the plans' hashes. 2: without what equal calls and earlier
+// runs have answered, and without second attempts.
 constexpr std::uint8_t kFormat = 3;
 }  // namespace
 
@@ -137,6 +138,7 @@ struct SummaryFold::Impl {
     summary.usage += event.usage;
     if (step.running > 0) --step.running;
     if (event.cached) ++step.cached;
+    if (event.from == CallReturned::From::kEqual) ++step.equal;
     if (event.from == CallReturned::From::kEarlierRun) ++step.earlier;
     if (event.from == CallReturned::From::kHedged) ++step.hedged;
     auto begun = starts.find(key_of(event.call));
@@ -244,9 +246,9 @@ void put_step(WireWriter& out, const StepSummary& step) {
   out.text(step.id);
   out.text(step.operator_name);
   out.flag(step.closed);
-  for (std::uint64_t count :
-       {step.known, step.done, step.skipped, step.failed, step.in_doubt, step.running, step.waiting,
-        step.undone, step.calls, step.retries, step.cached, step.earlier, step.hedged}) {
+  for (std::uint64_t count : {step.known, step.done, step.skipped, step.failed, step.in_doubt,
+                              step.running, step.waiting, step.undone, step.calls, step.retries,
+                              step.cached, step.equal, step.earlier, step.hedged}) {
     out.number(count);
   }
   out.usage(step.usage);
@@ -266,8 +268,7 @@ StepSummary take_step(WireReader& in, std::uint8_t format) {
     *count = in.number();
   }
   if (format > 2) {
-    step.earlier = in.number();
-    step.hedged = in.number();
+    for (std::uint64_t* count : {&step.equal, &step.earlier, &step.hedged}) *count = in.number();
   }
   step.usage = in.usage();
   step.busy_ns = in.whole();

@@ -25,8 +25,9 @@ struct StepSummary {
   std::uint64_t waiting = 0;  // tasks of a `wait` that wait now
   std::uint64_t undone = 0;   // finished tasks that were undone since
   std::uint64_t calls = 0, retries = 0, cached = 0;
-  std::uint64_t earlier = 0;  // of `cached`: answered by what earlier runs have kept
-  std::uint64_t hedged = 0;   // calls beside which a second attempt was started
+  // Of `cached`: answered by an equal call of this run, by what earlier runs have kept.
+  std::uint64_t equal = 0, earlier = 0;
+  std::uint64_t hedged = 0;  // calls beside which a second attempt was started
   Usage usage;
   std::int64_t busy_ns = 0;  // sum over calls
   SteadyNs first_ns = 0, last_ns = 0;

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "data/json.h"
-#include "host/read_file.h"
+#include "host/files/read_file.h"
 #include "serve/request_fields.h"
 
 namespace sluice {

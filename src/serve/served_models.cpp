@@ -7,8 +7,8 @@
 #include <filesystem>
 
 #include "base/ids.h"
-#include "host/model_choice.h"
-#include "host/weights.h"
+#include "host/resources/model_choice.h"
+#include "host/resources/weights.h"
 #include "models/openai_client.h"
 
 namespace sluice {

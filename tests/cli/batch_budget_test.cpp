@@ -1,5 +1,5 @@
 // What may be spent on a batch: calls under way are counted before they end.
-#include "cli/batch_budget.h"
+#include "cli/batch/batch_budget.h"
 
 #include <gtest/gtest.h>
 

@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cli/batch_estimate.h"
-#include "cli/batch_watcher.h"
+#include "cli/batch/batch_estimate.h"
+#include "cli/batch/batch_watcher.h"
 
 namespace sluice::cli {
 namespace {

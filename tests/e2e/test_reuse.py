@@ -40,7 +40,7 @@ def test_the_second_run_asks_only_what_is_new(sluice, asking):
     assert step(sluice)["earlier"] == 0 and step(sluice)["cached"] == 1
     done, asked = asking()
     assert asked == 0 and json.loads(done.stdout) == ["yes"] * 3
-    assert "2 from earlier runs  1 from the cache" in done.stderr
+    assert "2 from earlier runs  1 as an equal call" in done.stderr
     assert step(sluice)["earlier"] == 2 and step(sluice)["cached"] == 3
     assert "2 from earlier runs" in sluice("runs", "show", "last").stdout
     assert "(2 earlier)" in sluice("explain", "--analyze", "last").stdout

@@ -1,5 +1,5 @@
 // When later rows of a batch are done otherwise than the first ones, and when not.
-#include "host/adaptive_rows.h"
+#include "host/runs/adaptive_rows.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

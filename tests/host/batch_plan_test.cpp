@@ -1,5 +1,5 @@
 // The plan behind `sluice batch`: what it is made of, what it refuses, and that it survives.
-#include "host/batch_plan.h"
+#include "host/runs/batch_plan.h"
 
 #include <gmock/gmock.h>
 

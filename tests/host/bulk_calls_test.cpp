@@ -1,6 +1,6 @@
 // Which calls go out together (BulkQueue), what a bulk call looks like and what its answer means
 // (bulk_form.h), and all of it with a tool (BulkCalls).
-#include "host/bulk_calls.h"
+#include "host/calls/bulk_calls.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "data/json.h"
-#include "host/hedge_budget.h"
-#include "host/tool_call.h"
+#include "host/calls/hedge_budget.h"
+#include "host/calls/tool_call.h"
 
 namespace sluice {
 namespace {

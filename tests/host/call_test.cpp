@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "data/json.h"
-#include "host/llm_call.h"
-#include "host/tool_call.h"
+#include "host/calls/llm_call.h"
+#include "host/calls/tool_call.h"
 
 namespace sluice {
 namespace {

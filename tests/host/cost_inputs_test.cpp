@@ -1,5 +1,5 @@
 // What estimates are made from on this machine.
-#include "host/cost_inputs.h"
+#include "host/resources/cost_inputs.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include "cost/prices.h"
 #include "data/json.h"
 #include "engine/calibrate.h"
-#include "host/weights.h"
+#include "host/resources/weights.h"
 #include "plan/parse.h"
 #include "tests/host/scratch_dir.h"
 

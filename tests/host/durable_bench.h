@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "data/json.h"
-#include "host/journal_place.h"
-#include "host/past_run.h"
-#include "host/run_service.h"
+#include "host/files/journal_place.h"
+#include "host/runs/past_run.h"
+#include "host/runs/run_service.h"
 #include "plan/parse.h"
 #include "plan/tool_catalog.h"
 #include "tests/host/scratch_dir.h"

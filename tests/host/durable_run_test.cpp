@@ -6,7 +6,7 @@
 #include <set>
 #include <thread>
 
-#include "host/run_messages.h"
+#include "host/runs/run_messages.h"
 #include "tests/host/durable_bench.h"
 
 namespace sluice {

@@ -1,4 +1,4 @@
-#include "host/host_timers.h"
+#include "host/calls/host_timers.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // What is said of a place where runs are recorded.
-#include "host/journal_place.h"
+#include "host/files/journal_place.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "host/model_choice.h"
+#include "host/resources/model_choice.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // How alike two lists of results are, its bound, the rows of a sample, and what is kept of it.
-#include "host/quality.h"
+#include "host/history/quality.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,9 +8,9 @@
 #include <filesystem>
 
 #include "data/json.h"
-#include "host/quality_run.h"
-#include "host/quality_store.h"
-#include "host/temp_dir.h"
+#include "host/files/temp_dir.h"
+#include "host/history/quality_store.h"
+#include "host/runs/quality_run.h"
 #include "plan/parse.h"
 
 namespace sluice {

@@ -1,4 +1,4 @@
-#include "host/read_file.h"
+#include "host/files/read_file.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "host/result_cache.h"
+#include "host/history/result_cache.h"
 
 #include <gtest/gtest.h>
 #include <sqlite3.h>
@@ -8,7 +8,7 @@
 
 #include "data/json.h"
 #include "data/value_codec.h"
-#include "host/kept_results.h"
+#include "host/calls/kept_results.h"
 #include "tests/host/scratch_dir.h"
 
 namespace sluice {

@@ -1,4 +1,4 @@
-#include "host/row_file.h"
+#include "host/files/row_file.h"
 
 #include <gtest/gtest.h>
 

@@ -1,11 +1,11 @@
 // Forks: what a new run takes from an old one, and what it does again.
-#include "host/run_fork.h"
+#include "host/runs/run_fork.h"
 
 #include <gmock/gmock.h>
 
 #include <csignal>
 
-#include "host/run_messages.h"
+#include "host/runs/run_messages.h"
 #include "tests/host/durable_bench.h"
 
 namespace sluice {

@@ -1,4 +1,4 @@
-#include "host/run_gc.h"
+#include "host/runs/run_gc.h"
 
 #include <gtest/gtest.h>
 

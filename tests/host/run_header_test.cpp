@@ -1,4 +1,4 @@
-#include "host/run_header.h"
+#include "host/runs/run_header.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // What real runs did, as their journals tell it: per step, task by task, and what would have
 // helped.
-#include "host/run_profile.h"
+#include "host/runs/run_profile.h"
 
 #include <gmock/gmock.h>
 

@@ -1,5 +1,5 @@
 // What a run's trace leaves behind for later runs: by hand, and of real runs.
-#include "host/run_statistics.h"
+#include "host/history/run_statistics.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/random.h"
-#include "host/statistics_store.h"
+#include "host/history/statistics_store.h"
 #include "plan/lower.h"
 #include "tests/host/durable_bench.h"
 

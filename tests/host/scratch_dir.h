@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "host/temp_dir.h"
+#include "host/files/temp_dir.h"
 
 namespace sluice {
 

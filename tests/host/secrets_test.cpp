@@ -1,4 +1,4 @@
-#include "host/secrets.h"
+#include "host/resources/secrets.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "host/shared_calls.h"
+#include "host/calls/shared_calls.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

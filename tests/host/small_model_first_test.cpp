@@ -1,5 +1,5 @@
 // Two models as one: who is asked, whose answer is taken, what it costs, and how it ends.
-#include "host/small_model_first.h"
+#include "host/resources/small_model_first.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "host/spill_store.h"
+#include "host/files/spill_store.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "host/statistics_store.h"
+#include "host/history/statistics_store.h"
 
 #include <gtest/gtest.h>
 #include <sqlite3.h>

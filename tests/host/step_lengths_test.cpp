@@ -1,5 +1,5 @@
 // What a run learns of its steps' output lengths.
-#include "host/step_lengths.h"
+#include "host/calls/step_lengths.h"
 
 #include <gtest/gtest.h>
 

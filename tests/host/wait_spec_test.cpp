@@ -1,4 +1,4 @@
-#include "host/wait_spec.h"
+#include "host/calls/wait_spec.h"
 
 #include <gtest/gtest.h>
 

@@ -3,8 +3,8 @@
 #include <utility>
 #include <variant>
 
-#include "host/bulk_form.h"
-#include "host/kept_results.h"
+#include "host/calls/bulk_form.h"
+#include "host/calls/kept_results.h"
 #include "plan/lower.h"
 #include "plan/parse.h"
 #include "plan/physical_codec.h"

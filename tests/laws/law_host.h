@@ -9,8 +9,8 @@
 #include <set>
 #include <vector>
 
-#include "host/bulk_queue.h"
-#include "host/shared_calls.h"
+#include "host/calls/bulk_queue.h"
+#include "host/calls/shared_calls.h"
 #include "runtime/host.h"
 #include "tests/laws/law_run.h"
 #include "tests/laws/law_tools.h"

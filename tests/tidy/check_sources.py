@@ -41,12 +41,16 @@ class Finding:
 
 
 def read_folder_table(path):
-    """{folder: set of the folders it may include} from cmake/folders.txt."""
+    """{folder: set of the folders it may include} from cmake/folders.txt, which for a folder below
+    another one (host/files) are those of the same parent."""
     table = {}
     for line in pathlib.Path(path).read_text().splitlines():
-        matched = re.match(r"^([a-z]+):(.*)$", line)
-        if matched:
-            table[matched[1]] = set(matched[2].split())
+        matched = re.match(r"^(/?)([a-z]+):(.*)$", line)
+        if matched and matched[1]:
+            below = [f"{matched[2]}/{name}" for name in matched[3].split()]
+            table.update({folder: set(below[:place]) for place, folder in enumerate(below)})
+        elif matched:
+            table[matched[2]] = set(matched[3].split())
     return table
 
 
@@ -197,9 +201,18 @@ def check_includes(name, text, table):
     for number, line in enumerate(text.splitlines(), 1):
         matched = INCLUDE.match(line)
         if matched:
-            problem = include_problem(folder, matched[1], matched[2], table)
+            problem = (include_problem(folder, matched[1], matched[2], table)
+                       or order_problem(name, matched[2], table))
             if problem:
                 yield Finding(name, number, "include", problem)
+
+
+def order_problem(name, target, table):
+    """What is wrong with an include from one folder below a folder to another one of it, or None."""
+    own, other = ("/".join(path.split("/")[:2]) for path in (name.removeprefix("src/"), target))
+    if own not in table or other not in table or other == own or other in table[own]:
+        return None
+    return f"{own} may not include {other}: {target}"
 
 
 def is_jinja_header(folder, target):

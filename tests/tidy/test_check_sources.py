@@ -56,6 +56,10 @@ class Canaries(unittest.TestCase):
         self.assert_caught("include", "src/base/a.cpp", "#include <data/value.h>\n")
         self.assert_clean("src/verify/a.cpp", '#include "plan/logical.h"\n')
 
+    def test_include_against_the_order_below_a_folder(self):
+        self.assert_caught("include", "src/host/files/a.cpp", '#include "host/runs/live_run.h"\n')
+        self.assert_clean("src/host/runs/a.cpp", '#include "host/files/read_file.h"\n')
+
     def test_include_that_is_only_transitive(self):
         self.assert_caught("include", "src/optimize/a.cpp", '#include "journal/journal.h"\n')
         self.assert_caught("include", "src/simulate/a.cpp", '#include "engine/engine.h"\n')

@@ -1,6 +1,9 @@
 // Checks a plan's text as `sluice check` does: parse, then verify, all findings in one list.
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,6 +47,18 @@ inline Checked check_text(std::string_view text, const ParseOptions& options = {
     verify_plan({*checked.plan, *tools, nullptr}, checked.findings);
   }
   return checked;
+}
+
+// Steps that have findings, as a test's parameter. `errors`: "3:14 VALUE_INVALID".
+struct WrongSteps {
+  const char* name;
+  const char* steps;
+  std::vector<std::string> errors;
+  const char* says = "";  // in the text of the findings
+};
+inline void PrintTo(const WrongSteps& wrong, std::ostream* out) { *out << wrong.name; }
+inline std::string name_of(const ::testing::TestParamInfo<WrongSteps>& info) {
+  return info.param.name;
 }
 
 // The two lines before and the sections behind the steps of a short test plan.

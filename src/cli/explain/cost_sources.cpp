@@ -8,9 +8,9 @@
 
 #include "engine/calibrate.h"
 #include "engine/model_file.h"
-#include "host/cost_inputs.h"
-#include "host/model_choice.h"
-#include "host/weights.h"
+#include "host/resources/cost_inputs.h"
+#include "host/resources/model_choice.h"
+#include "host/resources/weights.h"
 
 namespace sluice::cli {
 namespace {

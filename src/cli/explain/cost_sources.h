@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "cost/plan_cost.h"
-#include "host/resources.h"
-#include "host/run_service.h"
-#include "host/statistics_store.h"
-#include "host/temp_dir.h"
+#include "host/files/temp_dir.h"
+#include "host/history/statistics_store.h"
+#include "host/resources/resources.h"
+#include "host/runs/run_service.h"
 
 namespace sluice::cli {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "cost/plan_cost.h"
-#include "host/run_profile.h"
+#include "host/runs/run_profile.h"
 
 namespace sluice::cli {
 

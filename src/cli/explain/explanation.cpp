@@ -9,7 +9,7 @@
 
 #include "cli/explain/estimate_text.h"
 #include "cli/numbers_text.h"
-#include "host/quality.h"
+#include "host/history/quality.h"
 
 namespace sluice::cli {
 namespace {

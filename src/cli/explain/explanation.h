@@ -14,7 +14,7 @@
 #include "cost/plan_cost.h"
 #include "cost/what_if.h"
 #include "data/value.h"
-#include "host/run_profile.h"
+#include "host/runs/run_profile.h"
 #include "optimize/optimizer.h"
 
 namespace sluice::cli {

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "cli/plan_graph.h"
-#include "host/run_profile.h"
+#include "host/runs/run_profile.h"
 
 namespace sluice::cli {
 
