@@ -4,9 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,6 +25,8 @@ namespace {
 
 constexpr std::size_t kSteps = 1000;
 constexpr int kRepeats = 21;
+constexpr int kFewestRepeats = 3;
+constexpr double kLongestShapeS = 10;  // beyond, fewer repeats do
 
 double seconds_now() { return static_cast<double>(system_clock().steady_ns()) / 1e9; }
 
@@ -81,6 +86,67 @@ Shape wide_shape() {
   return {"wide", text + "  last: {value: [" + all + "]}\nresult: \"{{ steps.last.output }}\"\n"};
 }
 
+// Each step has a condition of its own and reads the one before: conditions pile up.
+Shape conditions_shape() {
+  std::string text = "sluice: 1\nsteps:\n";
+  for (std::size_t i = 0; i < kSteps; ++i) {
+    text += fmt::format(
+        "  n{0}: {{when: \"{{{{ run.id != 'a{0}' }}}}\", code: \"def main(x): return x\", with: "
+        "{{x: "
+        "{1}}}}}\n",
+        i, i == 0 ? "1" : fmt::format("\"{{{{ steps.n{}.output }}}}\"", i - 1));
+  }
+  return {"chain of conditions",
+          text + fmt::format("result: \"{{{{ steps.n{}.output }}}}\"\n", kSteps - 1)};
+}
+
+// Each step reads up to three of the twenty before it and has a condition on one of them.
+Shape layers_shape() {
+  std::string text = "sluice: 1\nsteps:\n  n0: {code: \"def main(**x): return 1\"}\n";
+  std::uint64_t drawn = 1;
+  for (std::size_t i = 1; i < kSteps; ++i) {
+    std::set<std::size_t> reads;
+    for (int k = 0; k < 3; ++k) {
+      drawn = drawn * 6364136223846793005ULL + 1442695040888963407ULL;  // D. Knuth's MMIX
+      reads.insert(i - 1 - (drawn >> 33) % std::min<std::size_t>(i, 20));
+    }
+    std::string joins, with;
+    for (const std::size_t from : reads) {
+      joins += fmt::format("{}n{}: {{skipped: skip}}", joins.empty() ? "" : ", ", from);
+      with +=
+          fmt::format("{0}x{1}: \"{{{{ steps.n{1}.output }}}}\"", with.empty() ? "" : ", ", from);
+    }
+    text += fmt::format(
+        "  n{0}: {{when: \"{{{{ steps.n{1}.output != {0} }}}}\", join: {{{2}}}, code: \"def "
+        "main(**x): return 1\", with: {{{3}}}}}\n",
+        i, *reads.begin(), joins, with);
+  }
+  return {"layers", text + fmt::format("result: \"{{{{ steps.n{}.output }}}}\"\n", kSteps - 1)};
+}
+
+// One plan of three steps, called by many steps: a thousand steps once it is inlined.
+Shape calls_shape() {
+  const std::size_t calls = 3 * kSteps / 10;
+  std::string text =
+      "sluice: 1\n"
+      "plans:\n"
+      "  p:\n"
+      "    params: {x: {}}\n"
+      "    steps:\n"
+      "      a: {code: \"def main(x): return x\", with: {x: \"{{ params.x }}\"}}\n"
+      "      b: {code: \"def main(x): return x\", with: {x: \"{{ steps.a.output }}\"}}\n"
+      "      c: {code: \"def main(x): return x\", with: {x: \"{{ steps.b.output }}\"}}\n"
+      "    result: \"{{ steps.c.output }}\"\n"
+      "steps:\n";
+  std::string all;
+  for (std::size_t i = 0; i < calls; ++i) {
+    text += fmt::format("  n{0}: {{plan: p, with: {{x: {0}}}}}\n", i);
+    all += fmt::format("{}\"{{{{ steps.n{}.output }}}}\"", i == 0 ? "" : ", ", i);
+  }
+  return {"300 calls of a plan",
+          text + "  last: {value: [" + all + "]}\nresult: \"{{ steps.last.output }}\"\n"};
+}
+
 [[noreturn]] void give_up(const Shape& shape, const std::string& why) {
   fmt::print(stderr, "{}: {}\n", shape.name, why);
   std::exit(1);
@@ -99,7 +165,9 @@ Value measure(const Shape& shape) {
   const CostInputs cost;
   std::vector<double> all_ms, off_ms;
   std::size_t notes = 0, steps = 0;
+  const double begin = seconds_now();
   for (int repeat = 0; repeat < kRepeats; ++repeat) {
+    if (repeat >= kFewestRepeats && seconds_now() - begin > kLongestShapeS) break;
     for (const bool off : {false, true}) {
       OptimizerInput input{.plan = parsed.plan, .tools = *catalog, .cost = cost, .settings = {}};
       input.settings.off = off;
@@ -116,30 +184,32 @@ Value measure(const Shape& shape) {
   }
   std::ranges::sort(all_ms);
   std::ranges::sort(off_ms);
-  return Value::object({{"name", Value::string(shape.name)},
-                        {"steps", Value::integer(static_cast<std::int64_t>(kSteps))},
-                        {"steps_left", Value::integer(static_cast<std::int64_t>(steps))},
-                        {"notes", Value::integer(static_cast<std::int64_t>(notes))},
-                        {"median_ms", Value::number(all_ms[all_ms.size() / 2])},
-                        {"lowest_ms", Value::number(all_ms.front())},
-                        {"highest_ms", Value::number(all_ms.back())},
-                        {"without_passes_median_ms", Value::number(off_ms[off_ms.size() / 2])}});
+  return Value::object(
+      {{"name", Value::string(shape.name)},
+       {"repeats", Value::integer(static_cast<std::int64_t>(all_ms.size()))},
+       {"steps", Value::integer(static_cast<std::int64_t>(parsed.plan->steps.size()))},
+       {"steps_left", Value::integer(static_cast<std::int64_t>(steps))},
+       {"notes", Value::integer(static_cast<std::int64_t>(notes))},
+       {"median_ms", Value::number(all_ms[all_ms.size() / 2])},
+       {"lowest_ms", Value::number(all_ms.front())},
+       {"highest_ms", Value::number(all_ms.back())},
+       {"without_passes_median_ms", Value::number(off_ms[off_ms.size() / 2])}});
 }
 
 }  // namespace
 
-int main_of_bench() {
+// `only`: a part of the names of the shapes that are measured.
+int main_of_bench(std::string_view only) {
   std::vector<Value> shapes;
-  for (const Shape& shape :
-       {triage_shape(false), triage_shape(true), chain_shape(), wide_shape()}) {
-    shapes.push_back(measure(shape));
+  for (const Shape& shape : {triage_shape(false), triage_shape(true), chain_shape(), wide_shape(),
+                             conditions_shape(), layers_shape(), calls_shape()}) {
+    if (shape.name.contains(only)) shapes.push_back(measure(shape));
   }
-  const Value all = Value::object(
-      {{"repeats", Value::integer(kRepeats)}, {"shapes", Value::array(std::move(shapes))}});
+  const Value all = Value::object({{"shapes", Value::array(std::move(shapes))}});
   fmt::print("{}\n", to_json(all));
   return 0;
 }
 
 }  // namespace sluice::bench
 
-int main() { return sluice::bench::main_of_bench(); }
+int main(int argc, char** argv) { return sluice::bench::main_of_bench(argc > 1 ? argv[1] : ""); }

@@ -12,6 +12,7 @@
 #include "cli/batch/batch_quality.h"
 #include "cli/batch/batch_report.h"
 #include "cli/batch/batch_watcher.h"
+#include "cli/batch/output_place.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/messages.h"
@@ -24,7 +25,6 @@
 #include "host/runs/run_input.h"
 #include "tools/table/table_reader.h"
 #include "tools/table/table_writer.h"
-#include "tools/table/work_file.h"
 
 namespace sluice::cli {
 namespace {
@@ -49,9 +49,18 @@ bool ask(std::string_view question) {
   return answer == "y" || answer == "Y" || answer == "yes";
 }
 
+// What names like /dev/stdin stand for now, and not what they stand for when the run resumes.
 fs::path absolute(const std::string& file) {
-  std::error_code ignored;
-  return fs::absolute(file, ignored).lexically_normal();
+  std::error_code failed;
+  fs::path real = fs::canonical(file, failed);
+  return failed ? fs::absolute(file, failed).lexically_normal() : real;
+}
+
+Result<TableFormat> format_of(const std::string& file, const std::string& stated,
+                              std::string_view option) {
+  auto format = table_format_of(file, stated);
+  if (format || !stated.empty()) return format;
+  return fail(format.error().code(), fmt::format("{} with {}", format.error().message(), option));
 }
 
 // One batch from its command line to its end.
@@ -62,21 +71,35 @@ class Batch {
   int run() {
     if (auto ready = prepare(); !ready) return ready.error();
     if (auto chosen = choose_passes(); !chosen) return chosen.error();
+    if (auto cleared = clear_earlier_results(earlier_results()); !cleared) {
+      return end_with(cleared.error());
+    }
+    if (auto code = run_rows()) return *code;
+    do_exactly();
+    return run_rows().value_or(kRunFailed);
+  }
+
+ private:
+  // nullopt: nothing has begun, because passes would change more than was measured.
+  std::optional<int> run_rows() {
     const Terminal terminal = terminal_of(2);
     RunWatcher watcher(arguments_.live.output, terminal);
     const bool sampling = arguments_.sample > 0 && arguments_.sample < rows_;
     watcher.expect_rows(sampling ? arguments_.sample : rows_);
-    BatchWatcher batch(watcher, {.sample = sampling ? arguments_.sample : 0, .budget = budget_});
+    BatchWatcher batch(
+        watcher,
+        {.sample = sampling ? arguments_.sample : 0, .budget = keeper_, .measured = measured_});
     settings_.hold_rows_after = sampling ? arguments_.sample : 0;
     const RunRequest request{.plan = made_.plan,
                              .params = made_.params,
                              .texts = made_.texts,
                              .forked = std::nullopt,
                              .inputs = {input_},
-                             .batch = BatchExtent{rows_, budget_},
+                             .batch = BatchExtent{rows_, budget_left()},
                              .drawn_rows = drawn_rows()};
     auto report = run_plan(request, settings_, batch);
     watcher.finish();
+    if (report && batch.stopped() == BatchWatcher::Stop::kUnmeasured) return std::nullopt;
     const bool sampled = report && !report->ended && batch.stopped() == BatchWatcher::Stop::kSample;
     if (!sampled) return conclude(report, watcher, batch);
     write_err(watcher.clean(batch_stop_text(*report, batch, context())));
@@ -86,16 +109,24 @@ class Batch {
                     ask(fmt::format("Go on with the other {} rows?", count_text(left)));
     if (on) return go_on(report->run_id);
     write_err(to_go_on(*report, left, context()));
-    return kGood;
+    return arguments_.estimate ? kGood : kResumable;
   }
 
- private:
+  void do_exactly() {
+    settings_.optimizer = with_equal_results(std::move(settings_.optimizer));
+    measured_.reset();
+    quality_remark_ =
+        "note: done exactly: in all rows passes would change more than in the measured sample\n";
+    if (!arguments_.live.output.json) write_err(quality_remark_);
+  }
+
   Step<void> prepare() {
     auto memory = parse_bytes(arguments_.live.memory);
     if (!memory) return end(memory.error());
     auto budget = parse_batch_budget(arguments_.budget);
     if (!budget) return end(budget.error());
     budget_ = *budget;
+    keeper_ = BudgetKeeper(budget_);
     if (auto good = check_usage(); !good) return end(good.error());
     auto optimizer = optimizer_settings(arguments_.optimizer, {kAdaptName});
     if (!optimizer) return end(optimizer.error());
@@ -110,8 +141,6 @@ class Batch {
     }
     settings_ = live_settings(arguments_.live, checked_.folder, *memory, journal_.get());
     settings_.optimizer = std::move(*optimizer);
-    // A sample that earlier runs have answered would tell nothing of the other rows.
-    if (arguments_.sample > 0) settings_.optimizer.without.emplace("reuse_results");
     return {};
   }
 
@@ -119,20 +148,31 @@ class Batch {
   Step<void> choose_passes() {
     QualityDecision chosen = decide_quality({.batch = spec_,
                                              .plan = checked_.plan,
+                                             .input_sha256 = input_.sha256,
                                              .rows = rows_,
                                              .options = arguments_.quality,
                                              .settings = settings_,
-                                             .output = arguments_.live.output});
-    if (chosen.interrupted) return std::unexpected(static_cast<int>(kInterrupted));
+                                             .output = arguments_.live.output,
+                                             .budget = keeper_});
+    if (chosen.interrupted) {
+      return std::unexpected(static_cast<int>(chosen.spent ? kResumable : kInterrupted));
+    }
     settings_.optimizer = std::move(chosen.optimizer);
+    measured_ = std::move(chosen.measured);
     quality_remark_ = std::move(chosen.remark);
+    return {};
+  }
+
+  // For who resumes the run, and does not know what was measured before it.
+  BatchBudget budget_left() const {
+    BatchBudget left = budget_;
     auto spend = [](std::optional<double>& bound, double spent) {
       if (bound) bound = std::max(*bound - spent, 1e-9);
     };
-    spend(budget_.tokens, chosen.tokens);
-    spend(budget_.usd, chosen.usd);
-    spend(budget_.seconds, chosen.seconds);
-    return {};
+    spend(left.tokens, keeper_.measured_tokens());
+    spend(left.usd, keeper_.measured_usd());
+    spend(left.seconds, keeper_.measured_seconds());
+    return left;
   }
 
   Result<void> check_usage() const {
@@ -149,20 +189,20 @@ class Batch {
 
   // All of the input, so that what is wrong with it is known before anything is spent.
   Step<void> read_input() {
-    auto format = table_format_of(arguments_.input, arguments_.input_format);
+    auto format = format_of(arguments_.input, arguments_.input_format, "--input-format");
     if (!format) return end(format.error());
     if (!arguments_.query.empty() && *format != TableFormat::kSqlite) {
       return end(Error(ErrorCode::kUsage, "--query is for an SQLite input"));
     }
     spec_.input = {absolute(arguments_.input), *format, arguments_.query, ""};
-    auto input = look_at_input(arguments_.input);
+    auto input = look_at_input(spec_.input.file);
     if (!input) return end(input.error());
     input_ = std::move(*input);
     const bool said = input_.bytes >= kLongInputBytes && !arguments_.live.output.quiet;
     if (said) {
       write_err(fmt::format("reading {} ({})\n", arguments_.input, bytes_text(input_.bytes)));
     }
-    auto scan = scan_table(spec_.input);
+    auto scan = scan_table(spec_.input, arguments_.limit);
     if (!scan) return end(scan.error());
     spec_.columns = std::move(scan->columns);
     rows_ = arguments_.limit > 0 ? std::min(arguments_.limit, scan->rows) : scan->rows;
@@ -175,14 +215,18 @@ class Batch {
   Step<void> make_plan() {
     auto fixed = collect_params(*checked_.plan, arguments_.params);
     if (!fixed) return end(fixed.error());
-    auto format = table_format_of(arguments_.output, arguments_.output_format);
+    auto format = format_of(arguments_.output, arguments_.output_format, "--output-format");
     if (!format) return end(format.error());
     if (!arguments_.table.empty() && *format != TableFormat::kSqlite) {
       return end(Error(ErrorCode::kUsage, "--table is for an SQLite output"));
     }
     spec_.plan = checked_.plan.get();
     spec_.texts = checked_.texts;
-    spec_.output = {absolute(arguments_.output), *format, arguments_.table};
+    auto output = output_place(arguments_.output);
+    if (!output) return end(output.error());
+    spec_.output = {*output, *format, arguments_.table};
+    auto can_be = check_target(spec_.output, arguments_.with_input ? spec_.columns.size() : 0);
+    if (!can_be) return end(can_be.error());
     spec_.fixed = std::move(*fixed);
     spec_.limit = arguments_.limit;
     if (adapts_) spec_.concurrency = rows_at_once(*checked_.plan);
@@ -209,6 +253,12 @@ class Batch {
     write_err(fmt::format("note: the plan does not use the column{} {}{}\n",
                           unused.size() == 1 ? "" : "s", harmless(names),
                           unused.size() > 8 ? ", ..." : ""));
+    for (const auto& [param, column] : misspelt_columns(spec_)) {
+      write_err(
+          fmt::format("note: no column is called {0}, so all rows have its default; is '{1}' "
+                      "meant?\n",
+                      param, harmless(column)));
+    }
   }
 
   // What is known of all rows before the run; reading a long table once more takes its time.
@@ -241,7 +291,7 @@ class Batch {
                             "its place",
                             arguments_.output)));
     }
-    if (auto free = free_work_file(); !free) return free;
+    if (auto free = check_earlier_results(earlier_results()); !free) return end(free.error());
     auto there = output_exists(spec_.output);
     if (!there) return end(there.error());
     if (!*there || arguments_.force) return {};
@@ -260,24 +310,8 @@ class Batch {
                        arguments_.output);
   }
 
-  // Results that an earlier run left: it can go on, unless it is to begin anew.
-  Step<void> free_work_file() {
-    const fs::path& output = spec_.output.file;
-    auto run = run_of_work_file(output);
-    if (!run) return end(run.error());
-    if (*run && !arguments_.force && journal_) {
-      auto found = journal_->find_run(**run);
-      if (found && found->state == JournaledRunState::kOpen) {
-        return end(Error(
-            ErrorCode::kUsage,
-            fmt::format("run {0} of {1} stopped before its end; go on with: sluice "
-                        "resume{2} {0} (or begin anew with --force)",
-                        **run, arguments_.output, journal_argument(arguments_.live.journal))));
-      }
-    }
-    auto removed = remove_work_file(output);
-    if (!removed) return end(removed.error());
-    return {};
+  EarlierResults earlier_results() const {
+    return {spec_.output.file, arguments_.force, journal_.get(), arguments_.live.journal};
   }
 
   BatchReportContext context() const {
@@ -288,7 +322,7 @@ class Batch {
   int go_on(const std::string& run_id) {
     RunWatcher watcher(arguments_.live.output, terminal_of(2));
     watcher.expect_rows(rows_);
-    BatchWatcher batch(watcher, {.sample = 0, .budget = budget_});
+    BatchWatcher batch(watcher, {.sample = 0, .budget = keeper_, .measured = measured_});
     settings_.hold_rows_after = 0;
     auto report = resume_run(resume_request(arguments_.live, run_id), settings_, batch);
     watcher.finish();
@@ -324,7 +358,9 @@ class Batch {
   BatchSpec spec_;
   BatchPlan made_;
   BatchBudget budget_;
-  std::string quality_remark_;  // a line, or ""
+  BudgetKeeper keeper_{BatchBudget()};                // of it: knows what measuring took
+  std::optional<std::vector<std::string>> measured_;  // what passes may change
+  std::string quality_remark_;                        // a line, or ""
   RunInput input_;
   RunSettings settings_;
   std::unique_ptr<Journal> journal_;

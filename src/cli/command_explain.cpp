@@ -2,9 +2,12 @@
 // it really did, beside that.
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include "cli/batch/batch_quality.h"
 #include "cli/command.h"
@@ -20,9 +23,12 @@
 #include "cli/run_words.h"
 #include "cost/what_if.h"
 #include "data/json.h"
+#include "host/runs/batch_plan.h"
 #include "host/runs/run_profile.h"
 #include "optimize/optimizer.h"
 #include "plan/tool_catalog.h"
+#include "tools/table/table_reader.h"
+#include "verify/verify.h"
 
 namespace sluice::cli {
 namespace {
@@ -36,6 +42,8 @@ struct ExplainArguments {
   MachineOptions machine;
   JournalOptions journal;
 };
+
+constexpr std::uintmax_t kLongInputBytes = 32 << 20;
 
 constexpr std::string_view kFooter =
     "`flow` edges pass item by item, `wait` edges need all of a step first. Nothing is run and no\n"
@@ -67,36 +75,106 @@ std::string missing_params(const Plan& plan, const Value& given) {
   return names;
 }
 
+// A plan, what is known of its parameters, and of a table that it is done for.
+struct Explained {
+  PlanPtr plan;
+  std::optional<Value> params = {};
+  std::uint64_t rows = 0;
+  std::vector<Value> drawn_rows = {};
+  std::string remark = {};  // or ""
+};
+
+int explain_what(const ExplainArguments& arguments, const CheckedPlan& checked,
+                 const OptimizerSettings& optimizer, const Explained& what) {
+  const Value* params = what.params ? &*what.params : nullptr;
+  const RunSettings settings = settings_of(arguments.machine, checked.folder);
+  const CostSources sources(what.plan, settings, params);
+  CostInputs cost = sources.inputs();
+  if (what.rows > 0) cost.items[std::string(kBatchReadStep)] = static_cast<double>(what.rows);
+  if (!what.drawn_rows.empty()) cost.drawn[std::string(kBatchRowStep)] = what.drawn_rows;
+  auto catalog = catalog_of(*what.plan);
+  auto optimized = optimize_plan({.plan = what.plan,
+                                  .tools = *catalog,
+                                  .params = params,
+                                  .cost = cost,
+                                  .settings = optimizer});
+  if (!optimized) return end_with(optimized.error());
+  Explanation explained = explain_plan(arguments.plan, what.plan, *optimized, optimizer);
+  explained.remarks = sources.remarks();
+  explained.quality = known_quality(checked.plan, optimizer, settings);
+  if (!what.remark.empty()) explained.remarks.push_back(what.remark);
+  return print_text(printed(explained, arguments.format));
+}
+
+// What a parameter is given that the plan has not, or cannot take. Those that miss are another
+// matter.
+std::optional<Error> wrong_param(const Plan& plan, const Value& given) {
+  Diagnostics findings;
+  (void)bind_params(plan, given, findings);
+  for (const Diagnostic& finding : findings.all()) {
+    if (finding.severity != Severity::kError || finding.code == ErrorCode::kParamMissing) continue;
+    return Error(finding.code, finding.message);
+  }
+  return std::nullopt;
+}
+
+// The plan is for one row: what `sluice batch` would make of it and of these rows.
+int explain_rows(const ExplainArguments& arguments, const CheckedPlan& checked,
+                 const OptimizerSettings& optimizer) {
+  ParamArguments fixed = arguments.params;
+  fixed.input.clear();
+  auto given = collect_params(*checked.plan, fixed);
+  if (!given) return end_with(given.error());
+  auto format = table_format_of(arguments.params.input);
+  if (!format) return end_with(format.error());
+  BatchSpec spec;
+  spec.plan = checked.plan.get();
+  spec.texts = checked.texts;
+  spec.fixed = std::move(*given);
+  spec.input = {std::filesystem::absolute(arguments.params.input), *format, "", ""};
+  spec.output = {std::filesystem::absolute("output.jsonl"), TableFormat::kJsonLines, ""};
+  auto scan = scan_table(spec.input);
+  if (!scan) return end_with(scan.error());
+  spec.columns = std::move(scan->columns);
+  spec.concurrency = rows_at_once(*checked.plan);
+  auto made = make_batch_plan(spec);
+  if (!made) return end_with(made.error());
+  std::error_code unknown;
+  const std::uintmax_t bytes = std::filesystem::file_size(spec.input.file, unknown);
+  const bool short_enough = !unknown && bytes < kLongInputBytes;  // to be read once more
+  return explain_what(
+      arguments, checked, optimizer,
+      {.plan = made->plan,
+       .params = made->params,
+       .rows = scan->rows,
+       .drawn_rows = short_enough ? draw_rows(spec, scan->rows, bytes) : std::vector<Value>(),
+       .remark =
+           fmt::format("for {} rows, as by: sluice batch {} --input {} --output FILE", scan->rows,
+                       shell_word(arguments.plan), shell_word(arguments.params.input))});
+}
+
 int explain_a_plan(const ExplainArguments& arguments) {
   auto optimizer = optimizer_settings(arguments.optimizer);
   if (!optimizer) return end_with(optimizer.error());
   auto checked = require_plan(arguments.plan, false);
   if (!checked) return checked.error();
-  auto given = collect_params(*checked->plan, arguments.params);
+  const ParamArguments& params = arguments.params;
+  if (!params.input.empty() && params.input_param.empty() && !takes_list(*checked->plan)) {
+    return explain_rows(arguments, *checked, *optimizer);
+  }
+  auto given = collect_params(*checked->plan, params);
   if (!given) return end_with(given.error());
-  std::optional<Value> params;
+  Explained what{.plan = checked->plan};
   const std::string missing = missing_params(*checked->plan, *given);
   if (missing.empty()) {
     auto bound = require_params(*checked, given);
     if (!bound) return bound.error();
-    params = std::move(*bound);
+    what.params = std::move(*bound);
+  } else {
+    if (auto wrong = wrong_param(*checked->plan, *given)) return end_with(*wrong);
+    what.remark = fmt::format("parameters that are not given: {}", missing);
   }
-  const RunSettings settings = settings_of(arguments.machine, checked->folder);
-  const CostSources sources(checked->plan, settings, params ? &*params : nullptr);
-  auto catalog = catalog_of(*checked->plan);
-  auto optimized = optimize_plan({.plan = checked->plan,
-                                  .tools = *catalog,
-                                  .params = params ? &*params : nullptr,
-                                  .cost = sources.inputs(),
-                                  .settings = *optimizer});
-  if (!optimized) return end_with(optimized.error());
-  Explanation explained = explain_plan(arguments.plan, checked->plan, *optimized, *optimizer);
-  explained.remarks = sources.remarks();
-  explained.quality = known_quality(checked->plan, *optimizer, settings);
-  if (!missing.empty()) {
-    explained.remarks.push_back(fmt::format("parameters that are not given: {}", missing));
-  }
-  return print_text(printed(explained, arguments.format));
+  return explain_what(arguments, *checked, *optimizer, what);
 }
 
 std::string passes_remark(const RunSurroundings& before) {
@@ -127,6 +205,10 @@ int explain_a_run(const ExplainArguments& arguments) {
   const RunSettings settings = settings_of_run(arguments.machine, *before);
   const Value* params = profiled->params.is_null() ? nullptr : &profiled->params;
   const CostSources sources(run.plan().plan, settings, params, before->models);
+  CostInputs cost = sources.inputs();
+  if (before->batch) {
+    cost.items[std::string(kBatchReadStep)] = static_cast<double>(before->batch->rows);
+  }
   RunAnalysis analysis;
   analysis.run_id = run.journaled().run_id;
   analysis.status = run_state_word(run.journaled());
@@ -137,9 +219,11 @@ int explain_a_run(const ExplainArguments& arguments) {
   }
   Explanation explained =
       explain_run(run.journaled().card.plan, run.plan().plan, *run.plan().physical,
-                  estimate_plan(*run.plan().physical, sources.inputs()), std::move(analysis));
+                  estimate_plan(*run.plan().physical, cost), std::move(analysis));
   explained.remarks = sources.remarks();
-  if (std::string passes = passes_remark(*before); !passes.empty()) {
+  add_passes_of_run(*before, explained);
+  const bool told = before->notes.has_value();  // among the passes
+  if (std::string passes = told ? "" : passes_remark(*before); !passes.empty()) {
     explained.remarks.push_back(std::move(passes));
   }
   return print_text(run.redactor().clean(printed(explained, arguments.format)));

@@ -21,8 +21,8 @@
 #include "cli/run_options.h"
 #include "cli/run_watcher.h"
 #include "data/json.h"
-#include "host/history/quality_store.h"
 #include "host/runs/quality_run.h"
+#include "host/runs/run_input.h"
 #include "tools/table/table_reader.h"
 
 namespace sluice::cli {
@@ -79,7 +79,7 @@ int tell(const QualityArguments& arguments, const QualityOutcome& outcome,
     if (!arguments.output.json) {
       write_err(watcher.clean(fmt::format("nothing was measured: {}\n", outcome.why_not)));
     }
-    return outcome.nothing_to_do ? kGood : kRunFailed;
+    return outcome.unchanged ? kGood : kRunFailed;
   }
   if (!arguments.output.json) (void)write_out(watcher.clean(quality_report(*outcome.measured)));
   const double share = outcome.measured->agreement.share();
@@ -89,14 +89,12 @@ int tell(const QualityArguments& arguments, const QualityOutcome& outcome,
   return kRunFailed;
 }
 
-void keep(const QualityOutcome& outcome, const CheckedPlan& checked, const RunSettings& settings) {
-  const auto key = quality_key(checked.plan, settings.optimizer, settings.models);
-  if (!outcome.measured || !key) return;
-  QualityStore store(settings.cache_dir, system_clock());
-  store.put(*key, *outcome.measured);
-  if (const std::string problem = store.problem(); !problem.empty()) {
-    write_err(fmt::format("note: {}\n", problem));
-  }
+void keep(const QualityOutcome& outcome, const CheckedPlan& checked, const RunSettings& settings,
+          const std::string& rows) {
+  const auto& told = outcome.measured ? outcome.measured : outcome.unchanged;
+  if (!told) return;
+  const std::string problem = keep_quality(checked.plan, settings, rows, *told);
+  if (!problem.empty()) write_err(fmt::format("note: {}\n", problem));
 }
 
 int quality_command(const QualityArguments& arguments) {
@@ -104,9 +102,15 @@ int quality_command(const QualityArguments& arguments) {
   if (!optimizer) return end_with(optimizer.error());
   auto checked = require_plan(arguments.plan, !arguments.output.quiet && !arguments.output.json);
   if (!checked) return checked.error();
+  RunWatcher watcher(arguments.output, terminal_of(2));
+  QualityOutcome never;  // known before anything is opened
+  never.why_not = why_not_measured(*checked->plan, *optimizer);
+  if (!never.why_not.empty()) return tell(arguments, never, watcher);
   BatchSpec spec;
   auto rows = read_input(arguments, spec);
   if (!rows) return end_with(rows.error());
+  auto looked_at = look_at_input(spec.input.file);
+  if (!looked_at) return end_with(looked_at.error());
   auto fixed = collect_params(*checked->plan, arguments.params);
   if (!fixed) return end_with(fixed.error());
   spec.plan = checked->plan.get();
@@ -120,7 +124,6 @@ int quality_command(const QualityArguments& arguments) {
     write_err(fmt::format("{} of {} rows, exactly and as allowed\n",
                           count_text(std::min(arguments.sample, *rows)), count_text(*rows)));
   }
-  RunWatcher watcher(arguments.output, terminal_of(2));
   auto outcome = measure_quality({spec, *rows, arguments.sample}, settings, watcher);
   watcher.finish();
   if (!outcome) {
@@ -129,7 +132,7 @@ int quality_command(const QualityArguments& arguments) {
     return finish_run(std::unexpected(std::move(outcome.error())), arguments.output,
                       std::move(context), checked->sources, watcher);
   }
-  keep(*outcome, *checked, settings);
+  keep(*outcome, *checked, settings, identity_of_rows(spec, looked_at->sha256, *rows));
   return tell(arguments, *outcome, watcher);
 }
 

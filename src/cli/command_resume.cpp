@@ -48,9 +48,8 @@ int go_on_with_batch(const ResumeArguments& arguments, const BatchExtent& extent
   const LiveOptions& live = arguments.live;
   RunWatcher watcher(live.output, terminal_of(2));
   watcher.expect_rows(extent.rows);
-  BatchWatcher batch(watcher, {.sample = 0,
-                               .budget = budget.bounded() ? budget : extent.budget,
-                               .budget_anew = budget.bounded()});
+  const BudgetKeeper keeper(budget.bounded() ? budget : extent.budget, budget.bounded());
+  BatchWatcher batch(watcher, {.sample = 0, .budget = keeper});
   auto report = resume_run(request, settings, batch);
   watcher.finish();
   const std::string journal = journal_argument(live.journal);
@@ -89,7 +88,8 @@ void add_resume(CLI::App& app, int& status) {
   add_run_argument(app, arguments->run);
   add_live_options(app, arguments->live);
   app.add_flag("--accept-changes", arguments->accept_changes,
-               "Go on although a model is another than the one that the run began with");
+               "Go on although a model or a batch's input is another than the one that the run "
+               "began with, and replace an output that has come to be there");
   app.add_option(
          "--budget", arguments->budget,
          "Of a batch: what may be spent from here on, as usd=5, tokens=200000, seconds=3600 "

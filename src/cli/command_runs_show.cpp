@@ -16,6 +16,7 @@
 #include "cli/trace_json.h"
 #include "data/json.h"
 #include "host/runs/past_run.h"
+#include "host/runs/replans.h"
 
 namespace sluice::cli {
 namespace {
@@ -35,8 +36,9 @@ constexpr std::string_view kFooter =
     "  sluice runs show last\n"
     "  sluice runs show 01kd3 --json | jq .steps\n";
 
-// Attempts that failed, as the run goes by; the last ones are kept.
-class FailedAttempts final : public TraceSink {
+// What is kept of the run as it goes by: attempts that failed (the last ones), and other forms of
+// its steps.
+class Passing final : public TraceSink {
  public:
   struct Attempt {
     std::string step;
@@ -45,6 +47,7 @@ class FailedAttempts final : public TraceSink {
     SteadyNs at = 0;
   };
   void on_trace(const TraceEvent& event) override {
+    replans_.on_trace(event);
     if (event.kind != TraceKind::kCallEnded || event.error == nullptr || event.step == nullptr) {
       return;
     }
@@ -52,11 +55,15 @@ class FailedAttempts final : public TraceSink {
     if (attempts_.size() == kMostAttempts) attempts_.erase(attempts_.begin());
     attempts_.push_back({event.step->logical.id, event.call, *event.error, event.at});
   }
+  void restored(std::string_view folded) override { replans_.restored(folded); }
   const std::vector<Attempt>& last() const { return attempts_; }
   std::uint64_t count() const { return count_; }
 
+  const std::vector<StepReplan>& replans() const { return replans_.replans(); }
+
  private:
   std::vector<Attempt> attempts_;
+  ReplanFold replans_;
   std::uint64_t count_ = 0;
 };
 
@@ -93,7 +100,7 @@ std::string segments_text(const PastRun& run) {
   return text;
 }
 
-std::string attempts_text(const FailedAttempts& attempts, const Terminal& terminal) {
+std::string attempts_text(const Passing& attempts, const Terminal& terminal) {
   if (attempts.count() == 0) return "";
   std::string text = painted(terminal, Ink::kDim, "failed attempts") + "\n";
   if (attempts.count() > attempts.last().size()) {
@@ -129,12 +136,15 @@ std::string ending_text(PastRun& run, const Terminal& terminal) {
   return text;
 }
 
-std::string show_text(PastRun& run, const FailedAttempts& attempts, const std::string& journal) {
+std::string show_text(PastRun& run, const Passing& passing, const std::string& journal) {
   const Terminal terminal = terminal_of(1);
   std::string text = headline(run, terminal) + segments_text(run);
   text += steps_table(run.summary(), terminal) + tokens_line(run.summary());
   text += critical_path_line(run.summary().critical_path);
-  text += attempts_text(attempts, terminal);
+  for (const StepReplan& replan : passing.replans()) {
+    text += fmt::format("  {} planned anew: {}\n", replan.step, replan_text(replan));
+  }
+  text += attempts_text(passing, terminal);
   const auto& notes = run.notes();
   for (std::size_t i = notes.size() > kMostNotes ? notes.size() - kMostNotes : 0; i < notes.size();
        ++i) {
@@ -201,7 +211,7 @@ Value open_json(PastRun& run) {
       {{"doubts", Value::array(std::move(doubts))}, {"waits", Value::array(std::move(waits))}});
 }
 
-Value show_json(PastRun& run, const FailedAttempts& attempts) {
+Value show_json(PastRun& run, const Passing& passing) {
   std::vector<Value> segments, failed, errors, notes;
   for (const RunSegment& segment : run.segments()) {
     segments.push_back(Value::object({{"program", text(segment.program)},
@@ -210,7 +220,7 @@ Value show_json(PastRun& run, const FailedAttempts& attempts) {
                                       {"from_ms", milliseconds(segment.from_ns)},
                                       {"until_ms", milliseconds(segment.until_ns)}}));
   }
-  for (const auto& attempt : attempts.last()) {
+  for (const auto& attempt : passing.last()) {
     failed.push_back(Value::object({{"step", text(attempt.step)},
                                     {"item", number(attempt.call.task.item)},
                                     {"attempt", number(attempt.call.attempt)},
@@ -233,7 +243,8 @@ Value show_json(PastRun& run, const FailedAttempts& attempts) {
   members.emplace_back("life_ms", milliseconds(run.segments().back().until_ns));
   members.emplace_back("segments", Value::array(std::move(segments)));
   members.emplace_back("steps", steps_json(run.summary()));
-  members.emplace_back("failed_attempts", number(attempts.count()));
+  members.emplace_back("replans", replans_json(passing.replans()));
+  members.emplace_back("failed_attempts", number(passing.count()));
   members.emplace_back("last_failed_attempts", Value::array(std::move(failed)));
   members.emplace_back("errors", Value::array(std::move(errors)));
   members.emplace_back("notes", Value::array(std::move(notes)));
@@ -243,14 +254,14 @@ Value show_json(PastRun& run, const FailedAttempts& attempts) {
 int show_command(const ShowArguments& arguments) {
   auto chosen = require_run(arguments.journal, arguments.run);
   if (!chosen) return chosen.error();
-  FailedAttempts attempts;
+  Passing passing;
   PastRunOptions options;
-  options.trace = &attempts;
+  options.trace = &passing;
   auto run = PastRun::read(*chosen->journal, chosen->run.run_id, options);
   if (!run) return end_with(run.error());
   const std::string shown = arguments.json
-                                ? to_json(show_json(**run, attempts)) + "\n"
-                                : show_text(**run, attempts, journal_argument(arguments.journal));
+                                ? to_json(show_json(**run, passing)) + "\n"
+                                : show_text(**run, passing, journal_argument(arguments.journal));
   return print_text((*run)->redactor().clean(shown));
 }
 

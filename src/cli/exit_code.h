@@ -13,7 +13,7 @@ enum ExitCode : int {
   kRunFailed = 1,   // input and output of the machine included
   kPlanWrong = 2,   // or its parameters
   kUsageWrong = 3,  // or a path that cannot be read, or a run that is not there
-  kResumable = 4,   // in doubt, or its budget is spent: a person has to decide
+  kResumable = 4,   // in doubt, a budget that is spent, a sample: a person has to decide
   kBusy = 5,        // another live process has the run
   kInterrupted = 130,
 };
@@ -23,7 +23,8 @@ inline constexpr std::string_view kExitCodesText =
     "Exit codes: 0 good, 1 the run failed, 2 the plan or its parameters are wrong, 3 usage, a "
     "path\n"
     "that cannot be read or a run that is not there, 4 a person has to decide (a call in doubt, a\n"
-    "spent budget), 5 another live process has the run, 130 interrupted or cancelled\n";
+    "spent budget, rows behind a sample), 5 another live process has the run, 130 interrupted or\n"
+    "cancelled\n";
 
 inline ExitCode exit_code_of(RunStatus status) {
   switch (status) {

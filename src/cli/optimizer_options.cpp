@@ -39,7 +39,7 @@ Result<OptimizerSettings> optimizer_settings(const OptimizerOptions& options,
     if (std::ranges::find(known, name) == known.end()) {
       const std::string close = closest_name(name, known);
       return fail(ErrorCode::kUsage,
-                  fmt::format("there is no optimizer pass {}{}; there are {}", shown(name),
+                  fmt::format("there is no optimizer pass {}{} (there are {})", shown(name),
                               close.empty() ? "" : fmt::format("; did you mean {}?", close),
                               fmt::join(known, ", ")));
     }

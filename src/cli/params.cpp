@@ -66,21 +66,29 @@ Result<void> add_file(const std::string& file, Members& out) {
   return {};
 }
 
-Result<std::string> row_param(const Plan& plan, const std::string& given) {
-  if (!given.empty()) return given;
+std::vector<std::string> list_params(const Plan& plan) {
   std::vector<std::string> lists;
   for (const ParamSpec& param : plan.params) {
     const Type type = param.schema ? param.schema->type() : Type::any();
     if (!type.is_any() && type.can_be(Type::kArray)) lists.push_back(param.id);
   }
+  return lists;
+}
+
+Result<std::string> row_param(const Plan& plan, const std::string& given) {
+  if (!given.empty()) return given;
+  const std::vector<std::string> lists = list_params(plan);
   if (lists.size() == 1) return lists.front();
   return fail(ErrorCode::kUsage,
-              fmt::format("the plan has {} parameters that take a list; say which one the rows are "
-                          "with --input-param NAME",
-                          lists.empty() ? "no" : "several"));
+              fmt::format("the plan has {} parameters that take a list; {}say which one the rows "
+                          "are with --input-param NAME",
+                          lists.empty() ? "no" : "several",
+                          lists.empty() ? "run it for each row with sluice batch, or " : ""));
 }
 
 }  // namespace
+
+bool takes_list(const Plan& plan) { return !list_params(plan).empty(); }
 
 void add_param_options(CLI::App& app, ParamArguments& arguments) {
   app.add_option("-p,--param", arguments.values,

@@ -22,6 +22,9 @@ struct ParamArguments {
 // --param, --params, --input and --input-param.
 void add_param_options(CLI::App& app, ParamArguments& arguments);
 
+// Whether a parameter of the plan is a list, as rows can be.
+bool takes_list(const Plan& plan);
+
 // One object of all; later ones win, --param over files. kUsage, kFileUnreadable, kParamInvalid.
 // What the plan makes of it is for bind_params to say.
 Result<Value> collect_params(const Plan& plan, const ParamArguments& arguments);

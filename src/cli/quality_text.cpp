@@ -54,9 +54,13 @@ std::string quality_line(const AllowedQuality& known) {
                        fmt::join(known.passes, ", "));
   }
   const MeasuredQuality& measured = *known.measured;
+  const std::string day = time_text(measured.measured_ns).substr(0, kDateLength);
+  if (measured.passes.empty()) {
+    return fmt::format("{}: found nothing to change in {}, looked for {}",
+                       fmt::join(known.passes, ", "), rows_text(measured.agreement), day);
+  }
   return fmt::format("{}: {}, measured {}", fmt::join(measured.passes, ", "),
-                     agreement_text(measured.agreement),
-                     time_text(measured.measured_ns).substr(0, kDateLength));
+                     agreement_text(measured.agreement), day);
 }
 
 std::string quality_report(const MeasuredQuality& measured) {

@@ -53,7 +53,12 @@ std::string after_failure(const RunReport& report, const ReportContext& context)
 
 std::string to_resume(const RunReport& report, const ReportContext& context) {
   if (report.journaled) {
-    return fmt::format("next: sluice resume{} {}\n", context.journal, report.run_id);
+    return fmt::format("next: sluice resume{} {}{}\n", context.journal, report.run_id,
+                       context.left.empty() ? "" : fmt::format("   ({})", context.left));
+  }
+  if (!context.left.empty()) {
+    return fmt::format("next: run the batch again (nothing was recorded): {} are not done\n",
+                       context.left);
   }
   if (context.plan_file.empty()) return "";
   return fmt::format("next: sluice run {}   (nothing was recorded)\n", context.plan_file);

@@ -16,6 +16,7 @@ struct ReportContext {
   Terminal terminal;
   std::string journal = {};      // " --journal FILE" as it was given, or ""
   std::string when_failed = {};  // what to type then; "": what fits any plan
+  std::string left = {};         // of a batch that stopped: "the other 12 of 20 rows"
   std::string quality = {};      // how much results may differ; "": they do not
 };
 

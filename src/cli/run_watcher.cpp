@@ -57,7 +57,7 @@ void RunWatcher::on_trace(const TraceEvent& event) {
   if (event.kind == TraceKind::kRecoveryBegan) recovering_ = true;
   if (event.kind == TraceKind::kRecovered) recovering_ = false;
   note_wait(event);
-  note_no_room(event);
+  note_unwritable(event);
   note_replanned(event);
   if (!options_.json || recovering_ || event.kind == TraceKind::kRecovered) return;
   lines_ += clean(trace_line(event));
@@ -98,14 +98,18 @@ void RunWatcher::note_replanned(const TraceEvent& event) {
   say(fmt::format("rows from {} on: {}", event.count + 1, event.value->as_string()));
 }
 
-void RunWatcher::note_no_room(const TraceEvent& event) {
-  const bool full = event.kind == TraceKind::kRetryScheduled && event.error != nullptr &&
-                    event.error->code() == ErrorCode::kDiskFull;
-  if (!full || no_room_ || recovering_ || event.plan == nullptr) return;
+void RunWatcher::note_unwritable(const TraceEvent& event) {
+  const bool again = event.kind == TraceKind::kRetryScheduled && event.error != nullptr;
+  if (!again || unwritable_ || recovering_ || event.plan == nullptr) return;
   const NamedSettings* tool = event.plan->logical->find_tool(event.step->logical.target);
   if (tool == nullptr || tool->kind != "table") return;
-  no_room_ = true;
-  say(fmt::format("no room: {}; make some, then resume the run", event.error->to_string()));
+  const bool full = event.error->code() == ErrorCode::kDiskFull;
+  // Of other plans only what no retry of theirs can cure.
+  if (!full && (!batch_ || event.call.task.frame != 0)) return;
+  unwritable_ = true;
+  const std::string why = event.error->to_string();
+  say(full ? fmt::format("no room: {}; make some, then resume the run", why)
+           : fmt::format("cannot write: {}; mend that, then resume the run", why));
 }
 
 void RunWatcher::on_notice(std::string_view text) {

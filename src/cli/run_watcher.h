@@ -32,9 +32,13 @@ class RunWatcher final : public RunObserver {
   void on_resumed(const ResumeReport& report) override;
   void on_interrupt(int times) override;
   void on_tick(const RunSummary& so_far, const EngineStats& engines, SteadyNs now) override;
-  // A table has no room to be written: the run stops before it, and can go on when there is some.
-  bool wants_stop() const override { return no_room_; }
-  void expect_rows(std::uint64_t rows) { progress_.expect_rows(rows); }
+  // A table cannot be written now: the run stops before it, and can go on when that is mended.
+  bool wants_stop() const override { return unwritable_; }
+  // Of a batch.
+  void expect_rows(std::uint64_t rows) {
+    batch_ = true;
+    progress_.expect_rows(rows);
+  }
 
   // Once the run is over: everything is written, nothing redraws any more.
   void finish();
@@ -50,7 +54,7 @@ class RunWatcher final : public RunObserver {
   void flush();
   void say(std::string_view line);
   void note_wait(const TraceEvent& event);
-  void note_no_room(const TraceEvent& event);
+  void note_unwritable(const TraceEvent& event);
   void note_replanned(const TraceEvent& event);
 
   const OutputOptions& options_;
@@ -61,7 +65,8 @@ class RunWatcher final : public RunObserver {
   std::string lines_;
   bool recovering_ = false;
   bool journaled_ = false;
-  bool no_room_ = false;
+  bool unwritable_ = false;
+  bool batch_ = false;
   std::map<TaskRef, std::string> waits_;  // under way, as told
   std::vector<std::string> approximate_;
   std::optional<Error> failure_;

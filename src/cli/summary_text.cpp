@@ -96,6 +96,30 @@ std::string critical_path_line(const std::vector<CriticalHop>& hops) {
   return "  critical path: " + chain + "\n";
 }
 
+std::string replan_text(const StepReplan& replan) {
+  std::string text = fmt::format("rows from {} on", count_text(replan.from_item + 1));
+  if (replan.before != replan.after) {
+    text += fmt::format(": {} instead of {}", replan.after, replan.before);
+  }
+  if (replan.at) text += fmt::format(", decided at {}", seconds_text(*replan.at));
+  return text + ": " + harmless(replan.why);
+}
+
+Value replans_json(const std::vector<StepReplan>& replans) {
+  auto text = [](const std::string& bytes) { return Value::from_utf8(bytes).value_or(Value()); };
+  std::vector<Value> made;
+  for (const StepReplan& each : replans) {
+    made.push_back(Value::object(
+        {{"step", text(each.step)},
+         {"from_item", Value::integer(static_cast<std::int64_t>(each.from_item))},
+         {"at_ms", each.at ? Value::number(static_cast<double>(*each.at / 1000) / 1000) : Value()},
+         {"before", text(each.before)},
+         {"after", text(each.after)},
+         {"why", text(each.why)}}));
+  }
+  return Value::array(std::move(made));
+}
+
 std::string doubts_text(const OpenQuestions& questions, const Terminal& terminal) {
   std::string text;
   for (std::size_t i = 0; i < questions.doubts.size() && i < kMostQuestions; ++i) {

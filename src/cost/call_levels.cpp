@@ -21,6 +21,7 @@ struct Pace {
 }  // namespace
 
 bool has_call_levels(const PhysicalPlan& plan, const PhysicalStep& step) {
+  if (step.advice.bulk > 1) return false;
   if (step.logical.op == OperatorKind::kTool) return true;
   if (step.logical.op != OperatorKind::kLlm || plan.logical == nullptr) return false;
   const NamedSettings* model = plan.logical->find_model(step.logical.target);

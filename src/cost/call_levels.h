@@ -20,7 +20,8 @@ namespace sluice {
 inline constexpr std::uint32_t kCallLevels = 8;     // 1, 2, 4 ... 128
 inline constexpr std::uint64_t kEnoughAtOnce = 16;  // calls of a level that make it count
 
-// Whether what the step calls is measured: an embedded model is not, its engine knows more.
+// Whether what the step calls is measured: an embedded model is not, its engine knows more; calls
+// that go out together are not, they take as long as their bulk.
 bool has_call_levels(const PhysicalPlan& plan, const PhysicalStep& step);
 
 // Of so many calls at once, on average.

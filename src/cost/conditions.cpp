@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/name_map.h"
 #include "data/json.h"
 #include "plan/binding_text.h"
 
@@ -63,7 +64,7 @@ class Meanings {
   }
 
  private:
-  std::map<std::string, const Hash256*, std::less<>> steps_;
+  NameMap<const Hash256*> steps_;
 };
 
 // Whether the parenthesis that the text begins with ends where the text does.
@@ -83,15 +84,6 @@ bool in_parentheses(std::string_view text) {
     if (depth == 0) return c == ')' && i + 1 == text.size();
   }
   return false;
-}
-
-// What is asked early is `(x) is possible`, and the same condition as x.
-std::string demanded(std::string_view text) {
-  constexpr std::string_view kEnd = " is possible";
-  if (!text.ends_with(kEnd)) return std::string(text);
-  text.remove_suffix(kEnd.size());
-  if (in_parentheses(text)) text = text.substr(1, text.size() - 2);
-  return std::string(text);
 }
 
 std::vector<std::string> operands(const PhysicalStep& step) {
@@ -185,6 +177,14 @@ class Finder {
 };
 
 }  // namespace
+
+std::string demanded(std::string_view operand) {
+  constexpr std::string_view kEnd = " is possible";
+  if (!operand.ends_with(kEnd)) return std::string(operand);
+  operand.remove_suffix(kEnd.size());
+  if (in_parentheses(operand)) operand = operand.substr(1, operand.size() - 2);
+  return std::string(operand);
+}
 
 PlanConditions conditions_of(const PhysicalPlan& plan) { return Finder(plan).find(); }
 

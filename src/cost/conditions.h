@@ -9,6 +9,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/hash.h"
@@ -53,5 +55,9 @@ struct PlanConditions {
 };
 
 PlanConditions conditions_of(const PhysicalPlan& plan);
+
+// An operand as it was written: what is asked early is `(x) is possible`, and the same condition
+// as x.
+std::string demanded(std::string_view operand);
 
 }  // namespace sluice

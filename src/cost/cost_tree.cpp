@@ -7,8 +7,9 @@
 #include <string_view>
 #include <utility>
 
+#include "base/name_map.h"
 #include "cost/prompt_tokens.h"
-#include "plan/duration.h"
+#include "cost/wait_cost.h"
 
 namespace sluice {
 namespace {
@@ -62,6 +63,7 @@ class Unfolder {
     StepEstimate estimate;
     estimate.id = path + step.logical.id;
     estimate.rows = rows.rows;
+    estimate.gives = rows.given;
     estimate.selectivity = rows.selectivity;
     estimate.conjuncts = rows.conjuncts;
     estimate.calls = rows.calls;
@@ -120,7 +122,7 @@ class Unfolder {
         made.task_s = Estimate::exact(cost_defaults().value_s);
         return;
       case OperatorKind::kWait:
-        made.task_s = Estimate::exact(wait_s(step));
+        made.task_s = wait_s(node, index, known);
         return;
       case OperatorKind::kPlan:
         return;
@@ -129,12 +131,11 @@ class Unfolder {
     made.task_s = made.call_s * tree_.nodes[node].rows.calls_per_task;
   }
 
-  static double wait_s(const PhysicalStep& step) {
-    const Binding* length = step.logical.wait.find("for");
-    const auto value = length == nullptr ? std::nullopt : length->as_constant();
-    if (!value || !value->is_string()) return 0;
-    const auto ms = parse_duration_ms(value->as_string());
-    return ms ? static_cast<double>(*ms) / 1000 : 0;
+  // What nobody knows counts as nothing, and is told beside the sum.
+  Estimate wait_s(std::uint32_t node, std::uint32_t index, KnownValues& known) {
+    const auto length = wait_length_s(*tree_.nodes[node].step, index, known, inputs_.now);
+    tree_.steps[node].unknown_wait = !length && tree_.nodes[node].rows.asked.middle > 0;
+    return length.value_or(Estimate());
   }
 
   void plain_call(std::uint32_t node, double supposed_s, double places) {
@@ -206,8 +207,9 @@ class Unfolder {
 
   void money(std::uint32_t node, const ModelCost* model, const Observed::Of& observed) {
     StepEstimate& made = tree_.steps[node];
-    if (model != nullptr &&
-        (model->usd_per_prompt_token > 0 || model->usd_per_completion_token > 0)) {
+    // Tokens as they were, at the price of today; what was paid then is all that is known of a
+    // model that is not.
+    if (model != nullptr) {
       const Estimate call = made.prompt_tokens.times(model->usd_per_prompt_token) +
                             made.completion_tokens.times(model->usd_per_completion_token);
       made.usd = total_of(made.calls, call);
@@ -243,7 +245,7 @@ class Unfolder {
   Observed observed_;
   double concurrency_ = 64;
   CostTree tree_;
-  std::map<std::string, std::uint32_t, std::less<>> numbers_;
+  NameMap<std::uint32_t> numbers_;
 };
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/random.h"
+
 namespace sluice {
 namespace {
 
@@ -160,21 +162,51 @@ std::vector<Value> KnownValues::sub_runs(std::uint32_t step) {
   return made;
 }
 
-Value KnownValues::sub_params(std::uint32_t step, std::optional<std::uint32_t> item) {
+// Those that are known; `only`: none but the one of this name.
+std::vector<Value::Member> KnownValues::members(std::uint32_t step,
+                                                std::optional<std::uint32_t> item,
+                                                std::string_view only) {
   const PhysicalStep& physical = plan_.steps[step];
   std::vector<Value::Member> known;
-  if (physical.body.binding.kind == Binding::Kind::kMap) {
-    std::size_t leaf = 0;
-    for (const auto& [key, member] : physical.body.binding.members) {
-      std::size_t behind = leaf;
-      member.for_each_expr([&behind](const Binding&) { ++behind; });
-      std::size_t at = leaf;
-      if (auto value = node(step, physical.body, member, at, item)) {
-        known.emplace_back(key, std::move(*value));
-      }
-      leaf = behind;
+  if (physical.body.binding.kind != Binding::Kind::kMap) return known;
+  std::size_t leaf = 0;
+  for (const auto& [key, member] : physical.body.binding.members) {
+    std::size_t behind = leaf;
+    member.for_each_expr([&behind](const Binding&) { ++behind; });
+    std::size_t at = leaf;
+    leaf = behind;
+    if (!only.empty() && key != only) continue;
+    if (auto value = node(step, physical.body, member, at, item)) {
+      known.emplace_back(key, std::move(*value));
     }
   }
+  return known;
+}
+
+std::vector<Value> KnownValues::member(std::uint32_t step, std::string_view key, std::size_t most) {
+  std::vector<Value> all;
+  const auto add = [&](std::optional<std::uint32_t> item) {
+    std::vector<Value::Member> found = members(step, item, key);
+    if (!found.empty()) all.push_back(std::move(found.front().second));
+    return !found.empty();
+  };
+  if (add(std::nullopt)) return all;
+  for (std::uint32_t item : spread_items(some_items(step).size(), most)) {
+    if (!add(item)) return {};
+  }
+  if (!all.empty() || plan_.steps[step].mapped) return all;
+  for (std::uint32_t run : spread_items(runs_.size(), most)) {
+    const Value* outer = std::exchange(params_, &runs_[run]);
+    const bool is_known = add(std::nullopt);
+    params_ = outer;
+    if (!is_known) return {};
+  }
+  return all;
+}
+
+Value KnownValues::sub_params(std::uint32_t step, std::optional<std::uint32_t> item) {
+  const PhysicalStep& physical = plan_.steps[step];
+  std::vector<Value::Member> known = members(step, item);
   if (physical.plan != nullptr && physical.plan->logical != nullptr) {
     for (const ParamSpec& param : physical.plan->logical->params) {
       const bool given = physical.body.binding.find(param.id) != nullptr;
@@ -187,8 +219,10 @@ Value KnownValues::sub_params(std::uint32_t step, std::optional<std::uint32_t> i
 std::vector<std::uint32_t> spread_items(std::size_t count, std::size_t most) {
   std::vector<std::uint32_t> spread;
   const std::size_t wanted = count < most ? count : most;
+  Random random(count);
   for (std::size_t i = 0; i < wanted; ++i) {
-    spread.push_back(static_cast<std::uint32_t>(i * count / wanted));
+    const std::size_t begin = i * count / wanted, end = (i + 1) * count / wanted;
+    spread.push_back(static_cast<std::uint32_t>(begin + random.below(end - begin)));
   }
   return spread;
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -38,6 +39,9 @@ class KnownValues {
                             const Expr& expr, std::optional<std::uint32_t> item);
   std::optional<Value> tree(std::uint32_t step, const BoundTree& tree,
                             std::optional<std::uint32_t> item);
+  // One member of what the step gives to its tool, plan or wait: of tasks spread evenly over all of
+  // them, one where it is the same for all. Empty: not known of each of them, or there is none.
+  std::vector<Value> member(std::uint32_t step, std::string_view key, std::size_t most);
   // What is known of the parameters of the plan that the step runs: the same for all its tasks, or
   // of one of them.
   Value sub_params(std::uint32_t step, std::optional<std::uint32_t> item = std::nullopt);
@@ -58,6 +62,8 @@ class KnownValues {
                             std::size_t& leaf, std::optional<std::uint32_t> item);
   std::optional<Value> input(std::uint32_t step, const StepInput& input,
                              std::optional<std::uint32_t> item) const;
+  std::vector<Value::Member> members(std::uint32_t step, std::optional<std::uint32_t> item,
+                                     std::string_view only = "");
 
   const PhysicalPlan& plan_;
   const Value* params_;

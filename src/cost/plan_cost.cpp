@@ -24,15 +24,38 @@ EstimateSource source_of(const std::vector<StepEstimate>& steps) {
   return source;
 }
 
+// Of what is waited for: no work, and maybe most of the time.
+EstimateSource source_of_waits(const CostTree& tree) {
+  EstimateSource source = EstimateSource::kExact;
+  for (std::size_t i = 0; i < tree.steps.size(); ++i) {
+    const StepEstimate& step = tree.steps[i];
+    if (tree.nodes[i].step->logical.op != OperatorKind::kWait) continue;
+    if (step.critical || step.unknown_wait) source = std::max(source, step.task_s.source);
+  }
+  return source;
+}
+
+// The part of the longest path that passes whatever the work is.
+double waited_s(const CostTree& tree) {
+  double seconds = 0;
+  for (std::size_t i = 0; i < tree.steps.size(); ++i) {
+    const bool waits = tree.nodes[i].step->logical.op == OperatorKind::kWait;
+    if (waits && tree.steps[i].critical) seconds += tree.steps[i].task_s.high;
+  }
+  return seconds;
+}
+
 // The range of all calls' work carries over to the time of the run.
-Estimate with_range(const RunTime& time, const std::vector<StepEstimate>& steps) {
+Estimate with_range(const RunTime& time, const CostTree& tree) {
+  const std::vector<StepEstimate>& steps = tree.steps;
   Estimate busy = Estimate::exact(0);
   for (const StepEstimate& step : steps) busy = busy + step.busy_s;
   const double middle = time.middle_s();
   Estimate seconds{middle, time.least_s, time.listed_s, source_of(steps)};
   if (busy.middle > 0) {
-    seconds.low *= std::min(1.0, busy.low / busy.middle);
-    seconds.high *= std::max(1.0, busy.high / busy.middle);
+    const double waited = std::min(waited_s(tree), time.least_s);
+    seconds.low = waited + (seconds.low - waited) * std::min(1.0, busy.low / busy.middle);
+    seconds.high = waited + (seconds.high - waited) * std::max(1.0, busy.high / busy.middle);
   }
   return seconds;
 }
@@ -67,7 +90,8 @@ PlanEstimate estimate_plan(const PhysicalPlan& plan, const CostInputs& inputs, d
           made.completion_tokens + total_of(step.calls, step.completion_tokens);
     }
   }
-  made.seconds = with_range(time, tree.steps);
+  made.seconds = with_range(time, tree);
+  made.seconds.source = std::max(made.seconds.source, source_of_waits(tree));
   made.steps = std::move(tree.steps);
   made.by_id.resize(made.steps.size());
   std::iota(made.by_id.begin(), made.by_id.end(), 0U);

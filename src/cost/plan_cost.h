@@ -23,6 +23,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "cost/estimate.h"
 #include "cost/instance_cost.h"
 #include "cost/step_statistics.h"
@@ -49,6 +50,7 @@ struct CostInputs {
   std::map<std::string, ModelCost, std::less<>> models;  // by the plan's names
   const Value* params = nullptr;                         // bound: lengths of lists that are given
   std::uint32_t code_parallel = 2;                       // workers of code steps
+  WallNs now = 0;  // when the run begins, for what waits until an instant; 0: not known
   // How many items steps of the plan itself give or go over, by id, where somebody has counted.
   std::map<std::string, double, std::less<>> items;
   // Of what steps of the plan itself go over: some items, drawn evenly from all of it, by id.
@@ -60,8 +62,9 @@ struct CostInputs {
 struct StepEstimate {
   // "each/ask" for the step `ask` of the sub-plan that the step `each` runs.
   std::string id;
-  Estimate rows;         // tasks, skipped ones too
-  Estimate selectivity;  // of its `when`: the part that holds; 1 without
+  Estimate rows;                  // tasks, skipped ones too
+  std::optional<Estimate> gives;  // of a table: rows of the list that one task of it gives
+  Estimate selectivity;           // of its `when`: the part that holds; 1 without
   // Of each operand of its `when`, in the order of Expr::conjuncts().
   std::vector<Estimate> conjuncts;
   Estimate calls;     // that are made; of a step that runs a plan: how often it does
@@ -72,6 +75,8 @@ struct StepEstimate {
   Estimate usd;                               // all calls
   Estimate failure;                           // chance that a task fails
   Estimate task_s;                            // one task alone: its calls, or its sub-plan
+  // How long its tasks wait is not known (for somebody's signal, say): it counts as nothing.
+  bool unknown_wait = false;
   double remaining_s = 0;  // from the start of a task of it to the end of the plan (upward rank)
   bool critical = false;   // on the critical path
 };

@@ -8,8 +8,11 @@
 #include <string>
 #include <string_view>
 
+#include "cost/table_rows.h"
 #include "data/value_codec.h"
 #include "plan/rewrite.h"
+#include "plan/row_condition.h"
+#include "plan/table_query.h"
 
 namespace sluice {
 namespace {
@@ -72,6 +75,7 @@ class RowEstimator {
     if (step.when && needs.own.empty()) made.asked = made.asked * made.selectivity;
     failures(index);
     calls(index);
+    if (step.logical.op == OperatorKind::kTable && step.logical.table) made.given = given(index);
   }
 
   // In place: a long chain of conditions has many of these.
@@ -255,7 +259,8 @@ class RowEstimator {
     return observed_.find(meaning).distribution(&StepStatistics::items);
   }
 
-  // A list computed of one mapped step has probably as many items as that has slots with a value.
+  // A list computed of one mapped step has probably as many items as that has slots with a value,
+  // and one computed of a table as many as that has rows.
   std::optional<Estimate> from_one_list(const PhysicalStep& step) const {
     std::uint32_t from = kNoIndex;
     for (const Edge& edge : step.edges) {
@@ -263,7 +268,12 @@ class RowEstimator {
       if (from != kNoIndex) return std::nullopt;
       from = edge.from;
     }
-    if (from == kNoIndex || !plan_.steps[from].mapped) return std::nullopt;
+    if (from == kNoIndex) return std::nullopt;
+    if (!plan_.steps[from].mapped) return made_[from].given;
+    return filled_slots(from);
+  }
+
+  Estimate filled_slots(std::uint32_t from) const {
     double part = 1;
     const StepConditions& needs = conditions_.steps[from];
     needs.task.for_each([&](std::uint32_t key) {
@@ -271,6 +281,57 @@ class RowEstimator {
     });
     const Estimate& all = items_[from];
     return Estimate{all.middle * part, all.low * part * part, all.high, EstimateSource::kDefault};
+  }
+
+  // ---- tables ----
+  Estimate given(std::uint32_t index) {
+    const PhysicalStep& table = plan_.steps[index];
+    for (std::uint32_t i = index + 1; i < plan_.steps.size(); ++i) {
+      if (!goes_over(i, table.logical.id)) continue;
+      if (auto given = counted_items(i)) return *given;
+      if (auto given = seen_items(i)) return *given;
+    }
+    const Binding* list = table.body.binding.find(kTableFrom);
+    const auto source = list != nullptr ? row_source(*list) : std::nullopt;
+    const std::uint32_t from = source ? source_of(table, source->step) : kNoIndex;
+    const bool map = from != kNoIndex && plan_.steps[from].mapped;
+    return table_rows(table, rows_taken(index, from), map ? &plan_.steps[from] : nullptr);
+  }
+
+  Estimate rows_taken(std::uint32_t index, std::uint32_t from) {
+    const double items = cost_defaults().items;
+    const Estimate unknown{items, items / 10, items * 10, EstimateSource::kDefault};
+    if (from == kNoIndex || !plan_.steps[from].mapped) {
+      const auto inputs = known_.tree(index, plan_.steps[index].body, std::nullopt);
+      const Value* rows = inputs ? inputs->find(kTableFrom) : nullptr;
+      if (rows != nullptr && rows->is_array()) {
+        return Estimate::exact(static_cast<double>(rows->items().size()));
+      }
+      if (from == kNoIndex) return unknown;
+    }
+    if (plan_.steps[from].mapped) return filled_slots(from);
+    if (made_[from].given) return *made_[from].given;
+    if (auto counted = counted_items(from)) return *counted;
+    if (auto seen = seen_items(from)) return *seen;
+    // Somebody else goes over the same list.
+    for (std::uint32_t i = 0; i < index; ++i) {
+      if (goes_over(i, plan_.steps[from].logical.id)) return items_[i];
+    }
+    return unknown;
+  }
+
+  bool goes_over(std::uint32_t index, std::string_view id) const {
+    const PhysicalStep& step = plan_.steps[index];
+    if (!step.mapped || !step.logical.for_each) return false;
+    const auto source = row_source(*step.logical.for_each);
+    return source && !source->present && source->step == id;
+  }
+
+  std::uint32_t source_of(const PhysicalStep& step, std::string_view id) const {
+    for (const Edge& edge : step.edges) {
+      if (plan_.steps[edge.from].logical.id == id) return edge.from;
+    }
+    return kNoIndex;
   }
 
   // ---- failures and calls ----

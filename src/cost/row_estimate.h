@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,8 @@ struct StepRows {
   Estimate asked;           // tasks that go on to their call
   Estimate calls_per_task;  // 0: it calls nothing
   Estimate distinct, calls, failure;
-  double rounds = 1;  // of a sub-plan in one task
+  double rounds = 1;              // of a sub-plan in one task
+  std::optional<Estimate> given;  // rows of the list that a table gives; of one task
 };
 
 // What part of all calls has inputs that no other call has, from `drawn` of them (`part` of all)

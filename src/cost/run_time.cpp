@@ -10,6 +10,12 @@ namespace {
 // A part of a task counts as that part of its time.
 double part_of_task(const CostNode& node) { return std::min(1.0, node.asked_in_run); }
 
+// An instant is the same however late one begins to wait for it.
+bool waits_until(const CostNode& node) {
+  const Step& step = node.step->logical;
+  return step.op == OperatorKind::kWait && step.wait.find("until") != nullptr;
+}
+
 // How many calls of one resource follow each other on the longest path: what the number of its
 // calls is divided by to know how many of them run beside each other.
 class CallDepth {
@@ -88,8 +94,11 @@ class RunTimer {
     CostNode& node = tree_.nodes[number];
     const StepEstimate& step = tree_.steps[number];
     if (node.resource == kNoIndex) {
-      node.total_s = step.task_s.middle * node.rows.asked.middle *
-                     (node.step->logical.op == OperatorKind::kValue ? 1 : 0);
+      const OperatorKind op = node.step->logical.op;
+      if (op == OperatorKind::kValue) node.total_s = step.task_s.middle * node.rows.asked.middle;
+      // Those that wait hold nobody up: all are over with the longest.
+      if (op == OperatorKind::kWait)
+        node.total_s = step.task_s.high * std::min(1.0, node.rows.asked.middle);
       return;
     }
     CostResource& resource = tree_.resources[node.resource];
@@ -186,7 +195,7 @@ class RunTimer {
                               ? tree_.steps[number].task_s.middle
                               : tree_.frames[node.child].stage_s * node.rows.rounds;
       time.alone_s = task * part_of_task(node);
-      const double all = std::max(time.alone_s, node.total_s * share);
+      double all = std::max(time.alone_s, node.total_s * share);
       std::uint32_t last_slot = kNoIndex;
       double slot_end = 0;
       for (const Edge& edge : node.step->edges) {
@@ -202,6 +211,10 @@ class RunTimer {
           slot_end = from.end_s + time.alone_s;
           last_slot = edge.from;
         }
+      }
+      if (frame.caller == kNoIndex && waits_until(node)) {
+        all = std::max(0.0, all - time.start_s);
+        time.alone_s = std::min(time.alone_s, all);
       }
       time.end_s = time.start_s + all;
       if (slot_end > time.end_s) {
@@ -250,7 +263,11 @@ class RunTimer {
       bottleneck_s = seconds;
       width = widths_[i];
     }
-    time.listed_s = std::max(time.least_s, bottleneck_s + (1 - 1 / width) * root.span_s);
+    // With an instant to wait for, what comes before that is in the span twice.
+    const bool instant = std::ranges::any_of(
+        root.nodes, [this](std::uint32_t number) { return waits_until(tree_.nodes[number]); });
+    const double span_s = instant ? std::min(root.span_s, root.stage_s) : root.span_s;
+    time.listed_s = std::max(time.least_s, bottleneck_s + (1 - 1 / width) * span_s);
     return time;
   }
 

@@ -73,7 +73,12 @@ std::expected<Expr, std::vector<ExprError>> Expr::compile(std::string_view text,
   return Expr(std::move(*program));
 }
 
-Expr Expr::constant(Value value) { return Expr(literal_program(std::move(value))); }
+// Every binding is made with a null, most of them to be given something else.
+Expr Expr::constant(Value value) {
+  static const std::shared_ptr<const ExprProgram> null = literal_program(Value());
+  if (value.is_null() && value.labels() == Labels()) return Expr(null);
+  return Expr(literal_program(std::move(value)));
+}
 
 std::span<const ExprInput> Expr::inputs() const { return program_->inputs; }
 std::optional<Value> Expr::as_constant() const { return program_->constant; }

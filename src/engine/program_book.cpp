@@ -1,5 +1,7 @@
 #include "engine/program_book.h"
 
+#include "schedule/forget_oldest.h"
+
 namespace sluice {
 namespace {
 
@@ -22,6 +24,7 @@ void ProgramBook::arrive(RequestView& view, SteadyNs now_ns) {
   view.program_since_ns =
       view.program.empty() ? view.arrived_ns : ledger_.program_since_ns(view.program, now_ns);
   if (view.program.empty() || view.prefetch) return;
+  forget_some(now_ns);
   Program& program = programs_[view.program];
   if (program.requests == 0 && program.expected) {
     times_.record(program.tool, seconds(now_ns - program.idle_since_ns));
@@ -65,6 +68,15 @@ void ProgramBook::forget(SteadyNs now_ns) {
     lost(program, now_ns);
     return true;
   });
+}
+
+void ProgramBook::forget_some(SteadyNs now_ns) {
+  auto away_since = [](const auto& entry) -> std::optional<SteadyNs> {
+    if (entry.second.requests > 0) return std::nullopt;
+    return entry.second.idle_since_ns;
+  };
+  forget_oldest(programs_, ServiceLedger::kRemembered, away_since,
+                [&](const auto& entry) { lost(entry.second, now_ns); });
 }
 
 std::optional<SteadyNs> ProgramBook::idle_since(std::string_view name) const {

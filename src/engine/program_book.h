@@ -39,6 +39,7 @@ class ProgramBook {
 
   // Since when the program computes nothing; nullopt: it does, or it is not known.
   std::optional<SteadyNs> idle_since(std::string_view program) const;
+  std::size_t size() const { return programs_.size(); }
   const ReturnTimes& times() const { return times_; }
   const ServiceLedger& ledger() const { return ledger_; }
   std::vector<std::uint32_t> outputs() const { return {outputs_.begin(), outputs_.end()}; }
@@ -51,6 +52,7 @@ class ProgramBook {
     std::string tool;
   };
   void lost(const Program& program, SteadyNs now_ns);
+  void forget_some(SteadyNs now_ns);  // where there are too many
 
   std::map<std::string, Program, std::less<>> programs_;
   std::deque<std::uint32_t> outputs_;

@@ -8,6 +8,7 @@
 #include "base/failpoint.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+#include "optimize/early_ends.h"
 #include "optimize/fits_schema.h"
 #include "optimize/input_use.h"
 
@@ -37,7 +38,7 @@ class InlineCall {
     for (const Part part :
          {&InlineCall::find_plan, &InlineCall::call_obstacle, &InlineCall::plan_obstacle,
           &InlineCall::take_arguments, &InlineCall::make_steps, &InlineCall::make_result,
-          &InlineCall::keep_failures, &InlineCall::keep_skips}) {
+          &InlineCall::keep_order, &InlineCall::keep_failures, &InlineCall::keep_skips}) {
       std::string why = (this->*part)();
       if (why.empty()) continue;
       for (const auto& [step, from] : made_.steps) around_.taken.erase(step.id);
@@ -84,15 +85,27 @@ class InlineCall {
   std::string plan_obstacle() {
     if (sub_->undo || around_.draft.plan().undo)
       return "what the plan does is undone when it fails";
+    std::optional<std::string>& known = mapped() ? called().in_rows : called().alone;
+    if (!known) known = any_call_obstacle();
+    return *known;
+  }
+
+  CalledPlan& called() const {
+    CalledPlan& known = around_.called[sub_.get()];
+    if (!known.tools) known.tools = catalog_within(*sub_, around_.tools);
+    return known;
+  }
+
+  // Of this call as of any other one that is made alike, once or item by item.
+  std::string any_call_obstacle() const {
     if (!sub_->budget.none()) return "its plan has a budget";
     if (sub_->concurrency != Plan().concurrency) return "its plan says how much is done at once";
     if (!sub_->allow.empty()) return "its plan allows passes of its own";
     if (sub_->steps.size() > kMostSteps) {
       return fmt::format("its plan has more than {} steps", kMostSteps);
     }
-    const auto catalog = catalog_within(*sub_, around_.tools);
     for (const Step& step : sub_->steps) {
-      std::string why = step_obstacle(step, *catalog);
+      std::string why = step_obstacle(step, *called().tools);
       if (why.empty() && mapped()) why = row_obstacle(step);
       if (!why.empty()) return fmt::format("its step {} {}", step.id, why);
     }
@@ -362,6 +375,67 @@ class InlineCall {
         }
       }
     }
+  }
+
+  // ---- that it looks at the world when the call did ----
+  // Something with an effect is done before the step has ended.
+  bool acts_before(std::uint32_t step) const {
+    const PlanDraft& draft = around_.draft;
+    std::set<std::uint32_t> seen;
+    std::vector<std::uint32_t> open = {step};
+    while (!open.empty()) {
+      const std::uint32_t at = open.back();
+      open.pop_back();
+      if (at == kNoIndex || !seen.insert(at).second) continue;
+      if (acts(draft, at) >= Effect::kIdempotent) return true;
+      for (const Reference& read : draft.reads(at)) open.push_back(draft.index_of(read.step));
+      const auto& on_error = draft.steps()[at].on_error;
+      const bool lent = on_error && on_error->kind == OnErrorRule::Kind::kStep;
+      if (lent) open.push_back(draft.index_of(on_error->step));
+    }
+    return false;
+  }
+
+  // What the step waits for: "w" all of it, "w[]" its slot. `ended`: what it has waited for when it
+  // has ended in whatever way, else what it waits for before it is done.
+  void waited_for(const Step& step, bool ended, Ids& found) const {
+    for (const Reference& read : references_of(step)) {
+      if (ended && step.for_each && !mapped() && read.use != EdgeUse::kItems) continue;
+      if (ended && step.when && read.use == EdgeUse::kBody) continue;
+      const bool slot = read.mode == EdgeMode::kSlot || read.exact_items;
+      if (!found.insert(read.step + (slot && mapped() ? "[]" : "")).second) continue;
+      const auto inner =
+          std::ranges::find(made_.steps, read.step, [](const auto& made) { return made.first.id; });
+      if (inner != made_.steps.end()) waited_for(inner->first, true, found);
+    }
+  }
+
+  // Steps that read see what was done before the call: they wait for it, too.
+  std::string keep_order() {
+    std::vector<const Reference*> inputs;
+    for (const Reference& read : around_.draft.reads(index_)) {
+      if (read.use == EdgeUse::kItems || failpoint(Failpoint::kInlineReadsEarly)) continue;
+      if (acts_before(around_.draft.index_of(read.step))) inputs.push_back(&read);
+    }
+    if (inputs.empty()) return "";
+    for (auto& [step, from] : made_.steps) {
+      const bool asks = step.op == OperatorKind::kLlm && step.with.find("tools") == nullptr;
+      const Step* known = sub_->find_step(from.step);
+      if (asks || known == nullptr || effect_of(*known, *sub_, *called().tools) < Effect::kRead)
+        continue;
+      Ids waited;
+      waited_for(step, false, waited);
+      for (const Reference* input : inputs) {
+        const bool slot = mapped() && input->mode == EdgeMode::kSlot;
+        if (waited.contains(input->step) || (slot && waited.contains(input->step + "[]"))) continue;
+        if (mapped()) {
+          return fmt::format("its step {} would read before {} is done", from.step, input->step);
+        }
+        step.after.push_back({input->step, call_.pos});
+        waited.insert(input->step);
+      }
+    }
+    return "";
   }
 
   // ---- that it fails and is skipped as the call was ----

@@ -5,6 +5,9 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <map>
+#include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -16,12 +19,19 @@
 
 namespace sluice {
 
+// What is the same for all calls of a plan.
+struct CalledPlan {
+  std::unique_ptr<ToolCatalog> tools;         // as its steps see them
+  std::optional<std::string> alone, in_rows;  // why it cannot be inlined; "" where it can
+};
+
 struct InlineSurroundings {
   const PlanDraft& draft;
   const ToolCatalog& tools;
   const StepSkips& skips;                     // of the draft's steps
   std::function<const PlanFacts&()> facts;    // of the plan as the pass found it
   std::set<std::string, std::less<>>& taken;  // ids of steps, also of those that are made
+  std::map<const Plan*, CalledPlan>& called;  // filled as calls are looked at
 };
 
 struct InlinedCall {

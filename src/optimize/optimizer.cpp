@@ -55,6 +55,7 @@ class Optimization {
     auto written = lower_plan(input_.plan, input_.tools);
     if (!written) return std::unexpected(written.error());
     written_ = lowered_ = *std::move(written);
+    meanings_.emplace(*written_, *root_);
     estimate();
     made_.before = root_->estimate;
     made_.physical = lowered_;
@@ -142,10 +143,9 @@ class Optimization {
   // lowering has to blame a pass for.
   bool refresh(const Pass& last, Result<void>& done) {
     stale_ = new_steps_ = false;
-    auto lowered = lower_plan(root_->now, input_.tools);
+    auto lowered = lower_plan(root_->now, input_.tools, &*meanings_);
     if (lowered) {
       lowered_ = *std::move(lowered);
-      if (inlined_) lowered_ = identified();
       estimate();
       return true;
     }
@@ -238,43 +238,19 @@ class Optimization {
     if (!draft.changed()) return;
     remember_merged(draft, node);
     remember_inlined(draft, node);
-    if (!draft.inlined().empty()) inlined_ = new_steps_ = true;
+    if (!draft.inlined().empty()) new_steps_ = true;
     if (pass.info.kind == PassClass::kApproximate) remember_reworded(draft, node);
     node.now = draft.take(node.written);
-  }
-
-  void index_nodes(PlanNode& node, std::map<const Plan*, PlanNode*>& into) {
-    into.emplace(node.written.get(), &node);
-    for (auto& [at, inner] : node.inside) index_nodes(*inner, into);
-  }
-
-  // The history of an inlined step is that of the sub-plan's.
-  PhysicalPlanPtr identified() {
-    PhysicalCopy copy;
-    PhysicalPlanPtr root = copy.of(*lowered_);
-    identify_all(copy);
-    return root;
-  }
-
-  std::map<const Plan*, PlanNode*> identify_all(const PhysicalCopy& copy) {
-    PhysicalIndex written;
-    index_physical(*written_, written);
-    std::map<const Plan*, PlanNode*> nodes;
-    index_nodes(*root_, nodes);
-    for (PhysicalPlan* plan : copy.order()) {
-      identify(*plan, written, *nodes.at(plan->logical.get()));
-    }
-    return nodes;
   }
 
   void advise() {
     PhysicalCopy copy;
     std::shared_ptr<PhysicalPlan> root = copy.of(*lowered_);
-    const std::map<const Plan*, PlanNode*> nodes = identify_all(copy);
+    for (PhysicalPlan* plan : copy.order()) identify(*plan, *meanings_);
     for (const Pass& pass : all_passes()) {
       if (!pass.advise) continue;
       for (PhysicalPlan* plan : copy.order()) {
-        PlanNode& node = *nodes.at(plan->logical.get());
+        PlanNode& node = meanings_->node_of(*plan->logical);
         if (!runs(pass, node)) continue;
         PhysicalPassContext context{.plan = *plan,
                                     .tools = *node.tools,
@@ -284,10 +260,13 @@ class Optimization {
         pass.advise(context);
       }
     }
-    tell_apart(copy.order(), nodes);
+    tell_apart(copy.order(), *meanings_);
     for (const PhysicalPlan* plan : copy.order()) {
+      const PlanEstimate& estimate = meanings_->node_of(*plan->logical).estimate;
       for (const PhysicalStep& step : plan->steps) {
-        fewer_calls_ = fewer_calls_ || step.advice.share_equal;
+        if (!step.advice.share_equal) continue;
+        const StepEstimate* known = estimate.find(step.logical.id);
+        fewer_calls_ = fewer_calls_ || known == nullptr || known->distinct.low < 1;
       }
     }
     made_.physical = std::move(root);
@@ -295,10 +274,10 @@ class Optimization {
 
   const OptimizerInput& input_;
   std::unique_ptr<PlanNode> root_;
-  PhysicalPlanPtr written_;   // the user's plan, lowered
+  PhysicalPlanPtr written_;  // the user's plan, lowered
+  std::optional<WrittenMeanings> meanings_;
   PhysicalPlanPtr lowered_;   // as the passes have left it so far
   bool stale_ = false;        // passes have changed the plan since it was lowered
-  bool inlined_ = false;      // some of them were a sub-plan's
   bool new_steps_ = false;    // among them some that the estimate does not know
   bool fewer_calls_ = false;  // by advice: what the estimates of the passes do not know
   std::map<std::string_view, std::string> taken_back_;  // passes, and why

@@ -47,6 +47,7 @@ struct PassNote {
   std::string text;      // "same as a: done once"
   // What that is expected to save in the whole run, where it can be said.
   std::optional<double> saved_calls, saved_tokens, saved_s;
+  std::optional<double> saved_trips;  // ways there and back: the calls are made, several in one
 };
 
 struct OptimizedPlan {

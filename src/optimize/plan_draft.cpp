@@ -13,18 +13,6 @@
 namespace sluice {
 namespace {
 
-bool same_action(const JoinAction& left, const JoinAction& right) {
-  return left.kind == right.kind &&
-         (left.kind != JoinAction::Kind::kValue || same_binding(left.value, right.value));
-}
-
-// What `step` does where its input is missing, stated or not.
-const JoinRule& join_of(const Step& step, std::string_view input) {
-  static const JoinRule kNothingStated;
-  const JoinRule* rule = step.find_join(input);
-  return rule ? *rule : kNothingStated;
-}
-
 // Joins of inputs that stand for one another from now on: they must say the same.
 Result<void> merge_joins(const Step& step, const std::vector<Reference>& reads,
                          const std::function<const std::string&(const std::string&)>& name_of,
@@ -34,11 +22,7 @@ Result<void> merge_joins(const Step& step, const std::vector<Reference>& reads,
     if (read.mode == EdgeMode::kStatus || read.mode == EdgeMode::kOrder) continue;
     auto [other, fresh] = seen.emplace(name_of(read.step), read.step);
     if (fresh || other->second == read.step) continue;
-    const JoinRule& left = join_of(step, other->second);
-    const JoinRule& right = join_of(step, read.step);
-    if (same_action(left.skipped, right.skipped) && same_action(left.failed, right.failed)) {
-      continue;
-    }
+    if (same_join(join_of(step, other->second), join_of(step, read.step))) continue;
     return fail(ErrorCode::kJoinUnstated,
                 fmt::format("{} does not take {} as it takes {} where they are missing", step.id,
                             read.step, other->second),
@@ -225,20 +209,6 @@ Result<void> PlanDraft::add_condition(std::uint32_t step, std::string_view condi
   changed.when = *std::move(made);
   replace(step, std::move(changed));
   return {};
-}
-
-void PlanDraft::state_join_skip(std::uint32_t step, std::string_view input) {
-  Step changed = steps()[step];
-  auto known = std::ranges::find(changed.joins, input, &std::pair<std::string, JoinRule>::first);
-  if (known == changed.joins.end()) {
-    changed.joins.emplace_back(std::string(input), JoinRule{});
-    known = std::prev(changed.joins.end());
-    known->second.pos = changed.pos;
-  }
-  if (known->second.states_skipped) return;
-  known->second.skipped = {JoinAction::Kind::kSkip, {}};
-  known->second.states_skipped = true;
-  replace(step, std::move(changed));
 }
 
 Result<void> PlanDraft::redirect(std::uint32_t from, std::uint32_t to) {

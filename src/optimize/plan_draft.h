@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/name_map.h"
 #include "plan/logical.h"
 #include "plan/references.h"
 #include "plan/rewrite.h"
@@ -68,8 +69,6 @@ class PlanDraft {
   // Lets `step` run only where `condition` (an expression's text) holds too. Errors as
   // expression_binding has them; nothing is changed then.
   Result<void> add_condition(std::uint32_t step, std::string_view condition);
-  // States that the step is skipped where its input is, unless it says something already.
-  void state_join_skip(std::uint32_t step, std::string_view input);
   // All readers of `from` (results, joins, after, status) read `to` instead. Nothing is changed
   // when one of them cannot be rewritten.
   Result<void> redirect(std::uint32_t from, std::uint32_t to);
@@ -92,7 +91,7 @@ class PlanDraft {
   const Plan& source_;
   std::shared_ptr<Plan> copy_;  // once something has changed
   const ToolCatalog& tools_;
-  std::map<std::string, std::uint32_t, std::less<>> by_id_;
+  NameMap<std::uint32_t> by_id_;
   std::vector<std::vector<Reference>> reads_;
   std::vector<std::vector<Reader>> readers_;
   std::vector<char> slots_;

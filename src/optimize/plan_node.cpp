@@ -2,24 +2,14 @@
 
 #include <algorithm>
 #include <string_view>
+#include <unordered_map>
 
+#include "base/ensure.h"
 #include "base/failpoint.h"
 #include "data/hash.h"
 #include "fmt/format.h"
 
 namespace sluice {
-namespace {
-
-const Hash256* hash_in(const PhysicalIndex& written, const PlanNode::Inlined& inlined) {
-  const auto plan = written.find(inlined.plan);
-  if (plan == written.end()) return nullptr;
-  const auto step = std::ranges::find(plan->second->steps, inlined.step,
-                                      [](const PhysicalStep& of) { return of.logical.id; });
-  return step == plan->second->steps.end() ? nullptr : &step->step_hash;
-}
-
-}  // namespace
-
 std::unique_ptr<PlanNode> node_of(const PlanPtr& plan, const ToolCatalog& tools, std::string path,
                                   std::set<std::string, std::less<>> allowed) {
   auto node = std::make_unique<PlanNode>();
@@ -121,37 +111,78 @@ void index_physical(const PhysicalPlan& plan, PhysicalIndex& into) {
   }
 }
 
-void identify(PhysicalPlan& plan, const PhysicalIndex& written, const PlanNode& node) {
-  const PhysicalPlan& before = *written.at(plan.logical.get());
-  std::map<std::string_view, const Hash256*> hashes;
-  for (const PhysicalStep& step : before.steps) hashes.emplace(step.logical.id, &step.step_hash);
+WrittenMeanings::WrittenMeanings(const PhysicalPlan& written, PlanNode& root) {
+  PhysicalIndex physical;
+  index_physical(written, physical);
+  add(root, physical);
+}
+
+void WrittenMeanings::add(PlanNode& node, const PhysicalIndex& physical) {
+  const auto [at, is_new] = plans_.try_emplace(node.written.get());
+  if (!is_new) return;
+  Written& made = at->second;
+  made.node = &node;
+  if (const auto found = physical.find(node.written.get()); found != physical.end()) {
+    made.plan = found->second;
+    for (const PhysicalStep& step : made.plan->steps) {
+      made.steps.emplace(step.logical.id, &step.step_hash);
+    }
+  }
+  for (auto& [place, inner] : node.inside) add(*inner, physical);
+}
+
+const WrittenMeanings::Written* WrittenMeanings::written(const Plan& plan) const {
+  const auto found = plans_.find(plan.written ? plan.written.get() : &plan);
+  return found == plans_.end() ? nullptr : &found->second;
+}
+
+PlanNode& WrittenMeanings::node_of(const Plan& plan) const {
+  const Written* found = written(plan);
+  SLUICE_ENSURE(found != nullptr, "a plan that is rewritten is one of the user's");
+  return *found->node;
+}
+
+const Hash256* WrittenMeanings::of(const Plan& plan) const {
+  const Written* found = written(plan);
+  return found == nullptr || found->plan == nullptr ? nullptr : &found->plan->plan_hash;
+}
+
+const Hash256* WrittenMeanings::of(const Plan& plan, std::string_view step) const {
+  const Written* found = written(plan);
+  if (found == nullptr) return nullptr;
+  const PlanNode& node = *found->node;
+  if (node.reworded.contains(step)) return nullptr;
+  const auto inlined = node.inlined.find(step);
+  if (inlined == node.inlined.end()) return hash_of(node.written.get(), step);
+  return hash_of(inlined->second.plan, inlined->second.step);
+}
+
+const Hash256* WrittenMeanings::hash_of(const Plan* plan, std::string_view step) const {
+  const auto known = plans_.find(plan);
+  if (known == plans_.end()) return nullptr;
+  const auto hash = known->second.steps.find(step);
+  return hash == known->second.steps.end() ? nullptr : hash->second;
+}
+
+void identify(PhysicalPlan& plan, const WrittenMeanings& meanings) {
+  const PlanNode& node = meanings.node_of(*plan.logical);
   auto name_of = [&node](const std::string& id) {
     const auto inlined = node.inlined.find(id);
     return inlined == node.inlined.end() ? id : inlined->second.name;
   };
   for (PhysicalStep& step : plan.steps) {
     const std::string& id = step.logical.id;
-    const bool reworded = node.reworded.contains(id);
-    const auto inlined = node.inlined.find(id);
-    if (inlined != node.inlined.end()) {
-      const Hash256* hash = hash_in(written, inlined->second);
-      if (hash != nullptr && !reworded) step.step_hash = *hash;
-    } else if (const auto found = hashes.find(id); found != hashes.end() && !reworded) {
-      step.step_hash = *found->second;
-    }
     step.logical_ids = {name_of(id)};
     const auto merged = node.stands_for.find(id);
     if (merged == node.stands_for.end()) continue;
     for (const std::string& other : merged->second) step.logical_ids.push_back(name_of(other));
   }
-  plan.plan_hash = before.plan_hash;
 }
 
-void tell_apart(const std::vector<PhysicalPlan*>& plans,
-                const std::map<const Plan*, PlanNode*>& nodes) {
+void tell_apart(const std::vector<PhysicalPlan*>& plans, const WrittenMeanings& meanings) {
   std::set<const PhysicalPlan*> changed;
   for (PhysicalPlan* plan : plans) {
-    const PlanNode& node = *nodes.at(plan->logical.get());
+    const PlanNode& node = meanings.node_of(*plan->logical);
     for (PhysicalStep& step : plan->steps) {
       const bool inner = step.plan && changed.contains(step.plan.get());
       const bool asks_first = !step.advice.first_model.empty();

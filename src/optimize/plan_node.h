@@ -6,11 +6,14 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "cost/plan_cost.h"
 #include "optimize/plan_draft.h"
+#include "plan/lower.h"
 #include "plan/physical.h"
 #include "plan/tool_catalog.h"
 
@@ -63,13 +66,37 @@ void remember_reworded(const PlanDraft& draft, PlanNode& node);
 using PhysicalIndex = std::map<const Plan*, const PhysicalPlan*>;  // by the written plan
 void index_physical(const PhysicalPlan& plan, PhysicalIndex& into);
 
+// Whose the steps of rewritten plans are: what they meant as the user wrote them. It looks at the
+// nodes when it is asked, and outlives no part of what it was made from.
+class WrittenMeanings final : public KnownMeanings {
+ public:
+  WrittenMeanings(const PhysicalPlan& written, PlanNode& root);
+
+  const Hash256* of(const Plan& plan) const override;
+  // nullptr for a step that is new, or that an approximate pass has made mean something else.
+  const Hash256* of(const Plan& plan, std::string_view step) const override;
+  PlanNode& node_of(const Plan& plan) const;
+
+ private:
+  struct Written {
+    PlanNode* node = nullptr;
+    const PhysicalPlan* plan = nullptr;  // null: no step calls it
+    std::unordered_map<std::string_view, const Hash256*> steps;
+  };
+
+  void add(PlanNode& node, const PhysicalIndex& physical);
+  const Written* written(const Plan& plan) const;  // nullptr: none of the user's
+  const Hash256* hash_of(const Plan* plan, std::string_view step) const;
+
+  std::unordered_map<const Plan*, Written> plans_;  // by the user's
+};
+
 // The steps are still the user's: what they mean, and whose tasks they do.
-void identify(PhysicalPlan& plan, const PhysicalIndex& written, const PlanNode& node);
+void identify(PhysicalPlan& plan, const WrittenMeanings& meanings);
 
 // What an approximate pass has changed gives other results than what the user wrote: they are
 // kept under another hash, and so are those of the steps that run such a plan. Innermost plans
 // first.
-void tell_apart(const std::vector<PhysicalPlan*>& plans,
-                const std::map<const Plan*, PlanNode*>& nodes);
+void tell_apart(const std::vector<PhysicalPlan*>& plans, const WrittenMeanings& meanings);
 
 }  // namespace sluice

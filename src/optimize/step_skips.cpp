@@ -5,6 +5,19 @@
 #include <string>
 
 namespace sluice {
+namespace {
+
+// `seen`: plans that were looked at.
+bool waits_inside(const Step& step, const Plan& plan, std::set<const Plan*>& seen) {
+  if (step.op == OperatorKind::kWait) return true;
+  if (step.op != OperatorKind::kPlan || step.produced_plan) return false;
+  const PlanPtr* inner = plan.find_plan(step.target);
+  if (inner == nullptr || *inner == nullptr || !seen.insert(inner->get()).second) return false;
+  return std::ranges::any_of((*inner)->steps,
+                             [&](const Step& each) { return waits_inside(each, **inner, seen); });
+}
+
+}  // namespace
 
 bool reads_output(const Reference& read) {
   return read.mode == EdgeMode::kWhole || read.mode == EdgeMode::kSlot;
@@ -21,6 +34,11 @@ bool skips_itself(const Step& step) {
          std::ranges::any_of(step.joins, [](const auto& join) {
            return join.second.failed.kind == JoinAction::Kind::kSkip;
          });
+}
+
+bool waits(const Step& step, const Plan& plan) {
+  std::set<const Plan*> seen;
+  return waits_inside(step, plan, seen);
 }
 
 StepSkips::StepSkips(const PlanDraft& draft)
@@ -46,6 +64,16 @@ StepSkips::StepSkips(const PlanDraft& draft)
   }
 }
 
+void state_skip(Step& step, const std::string& input) {
+  auto known = std::ranges::find(step.joins, input, &std::pair<std::string, JoinRule>::first);
+  if (known == step.joins.end()) {
+    step.joins.emplace_back(input, JoinRule{});
+    known = std::prev(step.joins.end());
+    known->second.pos = step.pos;
+  }
+  known->second.states_skipped = true;
+}
+
 void state_skips(Step& step, const std::function<bool(std::string_view input)>& may_skip) {
   std::set<std::string> inputs;
   for (const Reference& read : references_of(step)) {
@@ -53,14 +81,7 @@ void state_skips(Step& step, const std::function<bool(std::string_view input)>& 
   }
   if (inputs.size() < 2) return;
   for (const std::string& input : inputs) {
-    if (!may_skip(input)) continue;
-    auto known = std::ranges::find(step.joins, input, &std::pair<std::string, JoinRule>::first);
-    if (known == step.joins.end()) {
-      step.joins.emplace_back(input, JoinRule{});
-      known = std::prev(step.joins.end());
-      known->second.pos = step.pos;
-    }
-    known->second.states_skipped = true;
+    if (may_skip(input)) state_skip(step, input);
   }
 }
 

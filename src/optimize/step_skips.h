@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,6 +18,8 @@ bool reads_output(const Reference& read);
 bool plain_join(const Step& step, std::string_view input);
 // The step may be skipped for a reason of its own.
 bool skips_itself(const Step& step);
+// Running the step may wait for time or a person.
+bool waits(const Step& step, const Plan& plan);
 
 // As things are when it is made, by the index of the step.
 class StepSkips {
@@ -29,6 +32,8 @@ class StepSkips {
   std::vector<char> whole_, slot_;
 };
 
+// States that the step is skipped where that input is.
+void state_skip(Step& step, const std::string& input);
 // States what happens anyhow where inputs are skipped: verification asks for it where one may be
 // skipped while another is not. Nothing is stated where there is one input only.
 void state_skips(Step& step, const std::function<bool(std::string_view input)>& may_skip);

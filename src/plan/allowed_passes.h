@@ -1,6 +1,7 @@
 // The names of the optimizer's passes, as far as the plan language knows them: which of them a plan
 // has to allow (`allow: [NAME]`) before they run. The passes themselves stand in
-// optimize/passes.cpp, which nothing below may include; a test compares the two tables. Pure.
+// optimize/passes.cpp, in this order, which nothing below may include; a test compares the two
+// tables. Pure.
 #pragma once
 
 #include <array>
@@ -13,16 +14,17 @@ struct PassName {
   bool needs_allowance = false;  // it may change results, or make more calls
 };
 
-inline constexpr std::array<PassName, 18> kPassNames = {{
+inline constexpr std::array<PassName, 19> kPassNames = {{
     {"fold_constants"},
     {"inline_plans"},
     {"fuse_values"},
     {"merge_equal_steps"},
-    {"reorder_templates", true},
     {"ask_together", true},
+    {"reorder_templates", true},
     {"drop_output_fields", true},
-    {"early_conditions"},
     {"drop_dead_steps"},
+    {"early_tables"},
+    {"early_conditions"},
     {"small_model_first", true},
     {"share_equal_calls"},
     {"reuse_results"},

@@ -16,12 +16,16 @@
 namespace sluice {
 namespace {
 
-using SubPlans = std::map<const Plan*, PhysicalPlanPtr>;
+// What is the same for all plans that are lowered together.
+struct Lowering {
+  const KnownMeanings* known;
+  std::map<const Plan*, PhysicalPlanPtr> done;  // so far
+};
 
 // The written index of each step in an order in which all that a step needs stands before it;
 // among those that could come next, the one written first.
-Result<std::vector<std::uint32_t>> order_of(
-    const Plan& plan, const std::map<std::string, std::uint32_t, std::less<>>& written) {
+Result<std::vector<std::uint32_t>> order_of(const Plan& plan,
+                                            const NameMap<std::uint32_t>& written) {
   std::vector<std::vector<std::uint32_t>> needs(plan.steps.size());
   for (std::uint32_t i = 0; i < plan.steps.size(); ++i) {
     const Step& step = plan.steps[i];
@@ -127,9 +131,9 @@ void link(std::vector<PhysicalStep>& steps, const LoweringIndex& index) {
   }
 }
 
-Result<PhysicalPlanPtr> lower(const PlanPtr& plan, const ToolCatalog& tools, SubPlans& known);
+Result<PhysicalPlanPtr> lower(const PlanPtr& plan, const ToolCatalog& tools, Lowering& lowering);
 
-Result<void> finish_step(const Plan& plan, const ToolCatalog& tools, SubPlans& known,
+Result<void> finish_step(const Plan& plan, const ToolCatalog& tools, Lowering& lowering,
                          PhysicalStep& step) {
   step.streams = step_streams(step.logical, tools);
   step.effect = effect_of(step.logical, plan, tools);
@@ -143,11 +147,12 @@ Result<void> finish_step(const Plan& plan, const ToolCatalog& tools, SubPlans& k
                   step.logical.target_pos);
     }
     auto inner = catalog_within(**sub, tools);
-    auto lowered = lower(*sub, *inner, known);
+    auto lowered = lower(*sub, *inner, lowering);
     if (!lowered) return std::unexpected(lowered.error());
     step.plan = *lowered;
   }
-  step.step_hash = hash_of(step, plan);
+  const Hash256* hash = lowering.known ? lowering.known->of(plan, step.logical.id) : nullptr;
+  step.step_hash = hash ? *hash : hash_of(step, plan);
   return {};
 }
 
@@ -164,9 +169,11 @@ Hash256 plan_hash(const Plan& plan) {
   return hasher.finish();
 }
 
-Result<PhysicalPlanPtr> lower(const PlanPtr& plan, const ToolCatalog& tools, SubPlans& known) {
-  if (auto found = known.find(plan.get()); found != known.end()) return found->second;
-  std::map<std::string, std::uint32_t, std::less<>> written;
+Result<PhysicalPlanPtr> lower(const PlanPtr& plan, const ToolCatalog& tools, Lowering& lowering) {
+  if (auto found = lowering.done.find(plan.get()); found != lowering.done.end()) {
+    return found->second;
+  }
+  NameMap<std::uint32_t> written;
   std::set<std::string, std::less<>> fallbacks;
   for (std::uint32_t i = 0; i < plan->steps.size(); ++i) {
     const Step& step = plan->steps[i];
@@ -190,7 +197,7 @@ Result<PhysicalPlanPtr> lower(const PlanPtr& plan, const ToolCatalog& tools, Sub
   for (std::uint32_t i = 0; i < order->size(); ++i) {
     const Step& step = plan->steps[(*order)[i]];
     lower_step(step, index, fallbacks.contains(step.id), physical->steps[i]);
-    auto finished = finish_step(*plan, tools, known, physical->steps[i]);
+    auto finished = finish_step(*plan, tools, lowering, physical->steps[i]);
     if (!finished) return std::unexpected(finished.error());
   }
   link(physical->steps, index);
@@ -207,16 +214,18 @@ Result<PhysicalPlanPtr> lower(const PlanPtr& plan, const ToolCatalog& tools, Sub
   physical->concurrency = plan->concurrency;
   physical->budget = plan->budget;
   physical->undo = plan->undo;
-  physical->plan_hash = plan_hash(*plan);
-  known.emplace(plan.get(), physical);
+  const Hash256* hash = lowering.known ? lowering.known->of(*plan) : nullptr;
+  physical->plan_hash = hash ? *hash : plan_hash(*plan);
+  lowering.done.emplace(plan.get(), physical);
   return physical;
 }
 
 }  // namespace
 
-Result<PhysicalPlanPtr> lower_plan(const PlanPtr& plan, const ToolCatalog& tools) {
-  SubPlans known;
-  return lower(plan, tools, known);
+Result<PhysicalPlanPtr> lower_plan(const PlanPtr& plan, const ToolCatalog& tools,
+                                   const KnownMeanings* known) {
+  Lowering lowering{known, {}};
+  return lower(plan, tools, lowering);
 }
 
 Hash256 result_key(const PhysicalStep& step, const Value& bound_inputs) {

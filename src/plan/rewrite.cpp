@@ -112,6 +112,11 @@ bool same_leaf(const Binding& left, const Binding& right) {
   return left.expr.to_string() == right.expr.to_string();
 }
 
+bool same_action(const JoinAction& left, const JoinAction& right) {
+  return left.kind == right.kind &&
+         (left.kind != JoinAction::Kind::kValue || same_binding(left.value, right.value));
+}
+
 }  // namespace
 
 std::optional<std::string> literal_text(const Value& value, std::size_t most_bytes) {
@@ -175,6 +180,37 @@ bool same_binding(const Binding& left, const Binding& right) {
       });
   }
   return false;
+}
+
+bool same_join(const JoinRule& left, const JoinRule& right) {
+  return same_action(left.skipped, right.skipped) && same_action(left.failed, right.failed);
+}
+
+const JoinRule& join_of(const Step& step, std::string_view input) {
+  static const JoinRule kNothingStated;
+  const JoinRule* rule = step.find_join(input);
+  return rule ? *rule : kNothingStated;
+}
+
+std::string rules_text(const Step& step) {
+  std::string rules;
+  if (const auto& retry = step.retry) {
+    rules += fmt::format("retry {} {} {} {} {}", retry->attempts, retry->delay_ms, retry->factor,
+                         retry->max_delay_ms, retry->jitter);
+    for (const std::string& code : retry->on) rules += " " + code;
+    rules += ";";
+  }
+  if (step.timeout_ms) rules += fmt::format("timeout {};", *step.timeout_ms);
+  if (step.cache_ttl_ms) rules += fmt::format("cache {};", *step.cache_ttl_ms);
+  if (step.concurrency) rules += fmt::format("concurrency {};", *step.concurrency);
+  // `on_error: fail` is what happens without one.
+  const bool on_error = step.on_error && step.on_error->kind != OnErrorRule::Kind::kFail;
+  if (on_error) rules += fmt::format("on_error {};", static_cast<int>(step.on_error->kind));
+  return rules;
+}
+
+bool same_rules(const Step& left, const Step& right) {
+  return rules_text(left) == rules_text(right);
 }
 
 }  // namespace sluice

@@ -38,4 +38,13 @@ Result<void> rewrite_step(Step& step, const InputReplacement& replace);
 // Whether two bindings are written alike: the same tree with the same expressions.
 bool same_binding(const Binding& left, const Binding& right);
 
+// Whether two steps take an input alike where it is missing; what a step does there, stated or not.
+bool same_join(const JoinRule& left, const JoinRule& right);
+const JoinRule& join_of(const Step& step, std::string_view input);
+
+// How what a step calls is tried, kept and given up, whatever it is: retry, timeout, cache,
+// concurrency, and what kind of end on_error makes of a failure. As a text: "" without any rule.
+std::string rules_text(const Step& step);
+bool same_rules(const Step& left, const Step& right);
+
 }  // namespace sluice

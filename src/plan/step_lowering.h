@@ -2,10 +2,10 @@
 // to plan/. One thread.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
+#include "base/name_map.h"
 #include "plan/physical.h"
 #include "plan/references.h"
 
@@ -13,7 +13,7 @@ namespace sluice {
 
 // What lowering knows of the steps of one plan while it goes through them.
 struct LoweringIndex {
-  std::map<std::string, std::uint32_t, std::less<>> physical;  // step id -> index in the order
+  NameMap<std::uint32_t> physical;  // step id -> index in the order
   std::vector<std::string> ids;                                // by physical index, as is
   std::vector<char> slots;                                     // whether it has slots
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "data/json.h"
+#include "runtime/list_item.h"
 #include "runtime/prompt_group.h"
 
 namespace sluice {
@@ -285,7 +286,7 @@ Result<Value> Binder::read(const Source& source, std::uint32_t index) {
   }
   if (!value || !source.step || !source.step->inputs[index].index_into) return value;
   std::uint32_t item = source.task.item;
-  if (value->is_array() && item < value->items().size()) return value->items()[item];
+  if (value->is_array() && item < value->items().size()) return list_item(*value, item);
   return fail(ErrorCode::kExprUndefined,
               fmt::format("index is {}, but there {}", item,
                           value->is_array() ? fmt::format("are {} items", value->items().size())

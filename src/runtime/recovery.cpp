@@ -30,6 +30,7 @@ Result<void> read_replanned(StepReplanned& replanned, const Value& recorded,
   auto plan = decode_physical(recorded, step.plan->logical);
   if (!plan) return std::unexpected(plan.error());
   replanned.plan = std::move(*plan);
+  if (failpoint(Failpoint::kFormOfAllItems)) replanned.from_item = 0;
   return {};
 }
 

@@ -273,9 +273,9 @@ void RunLoop::start(const RunOptions& options) {
   auto impl = impl_;
   impl->start(options);
 }
-Result<ResumeReport> RunLoop::resume() {
+Result<ResumeReport> RunLoop::resume(const std::function<Result<void>()>& ready) {
   auto impl = impl_;
-  return impl->resume();
+  return impl->resume(ready);
 }
 void RunLoop::deliver(Event event) {
   auto impl = impl_;

@@ -73,8 +73,10 @@ class RunLoop final : public EventInbox {
   void reuse(std::shared_ptr<const ReuseTable> table);
 
   void start(const RunOptions& options);
-  // Applies what the journal has and goes on from there. Blocks while it reads.
-  Result<ResumeReport> resume();
+  // Applies what the journal has and goes on from there. Blocks while it reads. `ready`: asked when
+  // all that happened is applied and nothing is done yet; its error is the answer, and the run
+  // stays as it was. Not asked of a run that had ended.
+  Result<ResumeReport> resume(const std::function<Result<void>()>& ready = nullptr);
 
   void deliver(Event event) override;
   void probed(CallProbed probed) override;

@@ -102,7 +102,7 @@ struct RunLoop::Impl : std::enable_shared_from_this<RunLoop::Impl> {
   std::string status_now() const;
 
   // ---- run_loop_resume.cpp ----
-  Result<ResumeReport> resume();
+  Result<ResumeReport> resume(const std::function<Result<void>()>& ready);
   Result<void> read_journal(class Recovery& recovery, JournalSeq& first, JournalSeq& last);
   void carry_out_again(ResumeReport& report);
   void call_again(OpenCallEffect& call, ResumeReport& report);

@@ -64,7 +64,7 @@ Result<void> RunLoop::Impl::read_journal(Recovery& recovery, JournalSeq& first, 
                       });
 }
 
-Result<ResumeReport> RunLoop::Impl::resume() {
+Result<ResumeReport> RunLoop::Impl::resume(const std::function<Result<void>()>& ready) {
   if (!recorder) return fail(ErrorCode::kInternal, "a run without a journal cannot be resumed");
   auto adopt = [this](const AdmitPlan& admit, const Value& recorded) {
     return host.adopt(admit, recorded);
@@ -81,6 +81,9 @@ Result<ResumeReport> RunLoop::Impl::resume() {
                 "the run's process ended before the run began: nothing was done; run it anew");
   }
   if (auto settled = found.settle(kBindRounds); !settled) return std::unexpected(settled.error());
+  if (ready && !found.ended) {
+    if (auto good = ready(); !good) return std::unexpected(good.error());
+  }
   in_turn = true;  // who hears of it may stop what would begin now
   trace_plain(trace, TraceKind::kRecovered, found.core->at);
   in_turn = false;

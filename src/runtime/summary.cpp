@@ -15,9 +15,9 @@
 namespace sluice {
 
 namespace {
-// 1: without the plans' hashes. 2: without what equal calls and earlier
-// runs have answered, and without second attempts.
-constexpr std::uint8_t kFormat = 3;
+// 1: without the plans' hashes. 2: without what earlier runs have answered, and without second
+// attempts. 3: without what equal calls have answered.
+constexpr std::uint8_t kFormat = 4;
 }  // namespace
 
 // Steps are told apart by the meaning of their plan and their place in it: all frames of one
@@ -200,6 +200,7 @@ void SummaryFold::on_trace(const TraceEvent& event) {
     case TraceKind::kItemEmitted:
       ++step.known;
       ++step.done;
+      ++impl_->told_items[{event.call.task.frame, event.call.task.step}];
       return;
     case TraceKind::kCallStarted:
       ++step.calls;
@@ -248,7 +249,7 @@ void put_step(WireWriter& out, const StepSummary& step) {
   out.flag(step.closed);
   for (std::uint64_t count : {step.known, step.done, step.skipped, step.failed, step.in_doubt,
                               step.running, step.waiting, step.undone, step.calls, step.retries,
-                              step.cached, step.equal, step.earlier, step.hedged}) {
+                              step.cached, step.earlier, step.hedged, step.equal}) {
     out.number(count);
   }
   out.usage(step.usage);
@@ -268,8 +269,10 @@ StepSummary take_step(WireReader& in, std::uint8_t format) {
     *count = in.number();
   }
   if (format > 2) {
-    for (std::uint64_t* count : {&step.equal, &step.earlier, &step.hedged}) *count = in.number();
+    step.earlier = in.number();
+    step.hedged = in.number();
   }
+  if (format > 3) step.equal = in.number();
   step.usage = in.usage();
   step.busy_ns = in.whole();
   step.first_ns = in.whole();

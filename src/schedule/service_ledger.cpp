@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "schedule/forget_oldest.h"
+
 namespace sluice {
 namespace {
 
@@ -29,10 +31,19 @@ void ServiceLedger::lift(const Accounts& accounts, Account& account) {
   account.service = std::max(account.service, least.value_or(accounts.last_service));
 }
 
+void ServiceLedger::forget_some(Accounts& accounts) {
+  auto away_since = [](const auto& entry) -> std::optional<SteadyNs> {
+    if (entry.second.requests > 0) return std::nullopt;
+    return entry.second.seen_ns;
+  };
+  forget_oldest(accounts.by_name, kRemembered, away_since, [](const auto&) {});
+}
+
 void ServiceLedger::enter(Accounts& accounts, std::string_view name, double weight,
                           SteadyNs now_ns) {
   auto found = accounts.by_name.find(name);
   if (found == accounts.by_name.end()) {
+    forget_some(accounts);
     found = accounts.by_name.emplace(std::string(name), Account{}).first;
     found->second.weight = weight;
     found->second.since_ns = now_ns;

@@ -32,6 +32,9 @@ class ServiceLedger {
   void release(std::string_view program);
   // Forgets programs and tenants that have had no request here since then.
   void forget_before(SteadyNs ns);
+  // Of those that have no request here, this many programs and tenants are remembered for certain,
+  // and never more than twice as many: who was away for longest goes first.
+  static constexpr std::size_t kRemembered = 2'000;
 
   // When the program's first request came; now when it is not known.
   SteadyNs program_since_ns(std::string_view program, SteadyNs now_ns) const;
@@ -53,6 +56,7 @@ class ServiceLedger {
     double last_service = 0;  // of the one that was here last
   };
   static void lift(const Accounts& accounts, Account& account);
+  static void forget_some(Accounts& accounts);
   static void enter(Accounts& accounts, std::string_view name, double weight, SteadyNs now_ns);
   static void exit(Accounts& accounts, std::string_view name, SteadyNs now_ns);
   static std::vector<ServiceView> views(const Accounts& accounts);

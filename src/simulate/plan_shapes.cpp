@@ -18,24 +18,16 @@ namespace sluice {
 namespace {
 
 constexpr auto kShapes = std::to_array<PlanShape>({
-    {"chain", shapes::chain},
-    {"wide_map", shapes::wide_map},
-    {"map_chain", shapes::map_chain},
-    {"diamond", shapes::diamond},
-    {"retries", shapes::retries},
-    {"repeat", shapes::repeat},
-    {"sub_plans", shapes::sub_plans},
-    {"produced", shapes::produced},
-    {"agent", shapes::agent},
-    {"stream", shapes::stream},
-    {"waits", shapes::waits},
-    {"approval", shapes::approval},
-    {"saga", shapes::saga},
-    {"budget", shapes::budget},
-    {"fallback", shapes::fallback},
-    {"garden", shapes::garden},
-    {"nested", shapes::nested},
-    {"branches", shapes::branches},
+    {"chain", shapes::chain},         {"wide_map", shapes::wide_map},
+    {"map_chain", shapes::map_chain}, {"diamond", shapes::diamond},
+    {"retries", shapes::retries},     {"repeat", shapes::repeat},
+    {"sub_plans", shapes::sub_plans}, {"produced", shapes::produced},
+    {"agent", shapes::agent},         {"stream", shapes::stream},
+    {"waits", shapes::waits},         {"approval", shapes::approval},
+    {"saga", shapes::saga},           {"budget", shapes::budget},
+    {"fallback", shapes::fallback},   {"garden", shapes::garden},
+    {"nested", shapes::nested},       {"branches", shapes::branches},
+    {"rows", shapes::rows},
 });
 
 std::string findings_text(const Diagnostics& findings) {

@@ -33,6 +33,7 @@ struct PlanShape {
 
 std::span<const PlanShape> plan_shapes();
 inline constexpr std::size_t kFirstShapes = 16;  // those behind them came later
+inline constexpr std::size_t kLaterShapes = 2;   // of those; and then `rows`, for other forms of it
 inline constexpr std::uint32_t kVariants = 48;   // of each shape that worlds draw from
 
 struct SimPlan {

@@ -9,6 +9,7 @@
 #include "runtime/recorded_plan.h"
 #include "runtime/recovery.h"
 #include "runtime/run_fork.h"
+#include "simulate/plan_forms.h"
 
 namespace sluice {
 
@@ -274,6 +275,21 @@ void SimProcess::take_messages() {
 
 void SimProcess::interrupt() {
   if (running()) loop_->interrupt();
+}
+
+void SimProcess::replan(std::uint64_t which) {
+  if (!running()) return;
+  Random random(which);
+  std::vector<std::uint32_t> steps;
+  for (std::uint32_t step = 0; step < physical_->steps.size(); ++step) {
+    if (loop_->state().may_replan(step)) steps.push_back(step);
+  }
+  if (steps.empty()) return;
+  const std::uint32_t step = steps[random.below(steps.size())];
+  PhysicalPlanPtr form = other_form(*physical_->steps[step].plan, random);
+  if (!form) return;
+  ++world_.report.replans;
+  loop_->replan(step, std::move(form), "another order");
 }
 
 }  // namespace sluice

@@ -24,6 +24,8 @@ class SimProcess {
   void boot();
   void poll_inbox();  // in this process, soon
   void interrupt();
+  // Another form for items that have not begun, of some step, where the plan has one.
+  void replan(std::uint64_t which);
   void die();
   void chance() { life_.chance(); }
   void clock_stepped() { host_->clock_stepped(); }

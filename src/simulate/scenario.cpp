@@ -13,6 +13,7 @@ namespace {
 
 // What was added later is drawn from a stream of its own: the other seeds keep their histories.
 constexpr std::uint64_t kLaterStream = 0x666F'726B'7321'2121;
+constexpr std::uint64_t kFormsStream = 0x666F'726D'7321'0014;
 
 bool chance(Random& random, double probability) { return random.unit() < probability; }
 
@@ -62,12 +63,26 @@ Fork random_fork(Random& random, const Scenario& scenario) {
   return fork;
 }
 
+// A run that changes the form of its rows, mostly one that has many of them.
+void add_replans(Random& random, Scenario& scenario) {
+  if (chance(random, 0.8)) {
+    scenario.shape = kFirstShapes + kLaterShapes;
+    scenario.variant = static_cast<std::uint32_t>(random.below(kVariants));
+  }
+  if (chance(random, 0.5)) scenario.compact_after = 3 + random.below(8);
+  for (std::uint64_t left = 1 + random.below(3); left > 0; --left) {
+    scenario.acts.push_back(
+        {ActKind::kReplan, 1 + random.below(60), static_cast<std::int64_t>(random.below(1'000))});
+  }
+  std::ranges::sort(scenario.acts, {}, &Act::at);
+}
+
 }  // namespace
 
 std::string_view act_name(ActKind kind) {
   static constexpr std::string_view kNames[] = {
-      "signal",    "cancel",      "interrupt",  "rival",   "clock step",
-      "disk full", "disk errors", "tools down", "resolve", "rot"};
+      "signal",      "cancel",     "interrupt", "rival", "clock step", "disk full",
+      "disk errors", "tools down", "resolve",   "rot",   "replan"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -78,7 +93,7 @@ Scenario make_scenario(std::uint64_t seed) {
   scenario.seed = seed;
   scenario.shape = random.below(kFirstShapes);
   if (chance(later, 0.08)) {
-    scenario.shape = kFirstShapes + later.below(plan_shapes().size() - kFirstShapes);
+    scenario.shape = kFirstShapes + later.below(kLaterShapes);
   }
   scenario.variant = static_cast<std::uint32_t>(random.below(kVariants));
   scenario.sqlite = random.below(7) == 0;
@@ -102,6 +117,8 @@ Scenario make_scenario(std::uint64_t seed) {
     scenario.forks.push_back(random_fork(later, scenario));
     if (chance(later, 0.2)) scenario.forks.push_back(random_fork(later, scenario));
   }
+  Random forms(seed ^ kFormsStream);
+  if (chance(forms, 0.06)) add_replans(forms, scenario);
   return scenario;
 }
 

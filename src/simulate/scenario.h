@@ -30,6 +30,7 @@ enum class ActKind : std::uint8_t {
   kToolsDown,   // likewise: no tool can be reached
   kResolve,     // a person settles what is in doubt, if anything is
   kRot,         // a byte of the store changes
+  kReplan,      // items that have not begun run their plan in another form; `amount`: which
 };
 std::string_view act_name(ActKind kind);
 

@@ -29,6 +29,7 @@ ShapeText approval(Random& random);
 // shapes_nested.cpp: plans with parameters
 ShapeText nested(Random& random);
 ShapeText branches(Random& random);
+ShapeText rows(Random& random);
 
 // shapes_garden.cpp: anything that reads anything
 ShapeText garden(Random& random);

@@ -53,6 +53,39 @@ ShapeText nested(Random& random) {
   return {plan.done("[\"{{ steps.each.output }}\", \"{{ steps.told.output }}\"]"), !drafted, {}};
 }
 
+// Many rows, each with steps that may come in several orders.
+ShapeText rows(Random& random) {
+  constexpr std::string_view kCalls[] = {"get", "put", "pay", "charge", "reserve", "ship"};
+  PlanText plan;
+  plan.key(fmt::format("params: {{x: {{type: integer, default: {}}}}}", between(random, 1, 60)));
+  plan.key("plans:");
+  plan.key("  row:");
+  plan.key("    params: {x: {type: integer}}");
+  plan.key("    steps:");
+  const int steps = between(random, 2, 5);
+  std::string sum = "0";
+  for (int i = 0; i < steps; ++i) {
+    std::string input = fmt::format("params.x + {}", 100 * i);
+    // Only of steps that are never skipped.
+    const bool reads = i > 1 && chance(random, 0.4);
+    if (reads) input = fmt::format("steps.s0.output + {}", i);
+    const bool asked = !reads && i > 0 && chance(random, 0.3);
+    const std::string when =
+        asked ? fmt::format("when: \"{{{{ (params.x + {}) % 3 > 0 }}}}\", ", i) : "";
+    plan.key(fmt::format("      s{}: {{{}tool: t.{}, with: {{x: \"{{{{ {} }}}}\"}}}}", i, when,
+                         any_of(random, kCalls), input));
+    if (!asked) sum += fmt::format(" + steps.s{}.output", i);
+  }
+  plan.key(fmt::format("    result: \"{{{{ {} }}}}\"", sum));
+  plan.step(fmt::format("rows: {{tool: t.list, with: {{n: {}}}}}", between(random, 3, 9)));
+  plan.step(fmt::format(
+      "each: {{for_each: \"{{{{ steps.rows.output }}}}\", plan: row, with: {{x: \"{{{{ item + "
+      "params.x }}}}\"}}, concurrency: {}}}",
+      between(random, 1, 3)));
+  plan.step("told: {tool: t.pay, with: {x: \"{{ steps.each.output | present | sum }}\"}}");
+  return {plan.done("[\"{{ steps.each.output }}\", \"{{ steps.told.output }}\"]"), true, {}};
+}
+
 ShapeText branches(Random& random) {
   constexpr std::string_view kCalls[] = {"get", "put", "pay", "charge", "reserve", "ship"};
   PlanText plan;

@@ -239,6 +239,9 @@ class World {
         world_.surroundings.wall_step_ns += act.amount * kNsPerSecond;
         for (const auto& each : processes_) each->clock_stepped();
         return;
+      case ActKind::kReplan:
+        if (process != nullptr) process->replan(static_cast<std::uint64_t>(act.amount));
+        return;
       case ActKind::kResolve:
         if (process != nullptr) {
           people_.settle(process->loop()->state().doubts(), processes_.size() > 1);
@@ -394,6 +397,7 @@ void add(WorldReport& all, const WorldReport& fork) {
   all.deeds = fork.deeds;
   all.reused += fork.reused;
   all.nested_restored += fork.nested_restored;
+  all.replans += fork.replans;
   all.fingerprint = fork.fingerprint;
 }
 

@@ -36,6 +36,7 @@ struct WorldReport {
   std::uint64_t reused = 0;   // calls whose results a fork took over
   // Snapshots that were read back with a plan in them that was produced below a sub-plan.
   std::uint64_t nested_restored = 0;
+  std::uint64_t replans = 0;      // forms that processes gave to steps, as far as they lived
   std::uint64_t fingerprint = 0;  // equal for equal histories, event for event
 };
 

@@ -48,11 +48,17 @@ void OpenCall::pause_timer() {
 bool OpenCall::emit(Value item) {
   if (ended_ || stopping()) return false;
   if (!callbacks_.on_item) return true;
-  if (!callbacks_.on_item(from_outside(std::move(item))) && !ended_ && !stopping()) {
+  // Whoever takes the item may cancel the call, which ends it: both have to outlive that.
+  const auto self = shared_from_this();
+  auto on_item = std::move(callbacks_.on_item);
+  const bool more = on_item(from_outside(std::move(item)));
+  if (ended_) return false;
+  callbacks_.on_item = std::move(on_item);
+  if (!more && !stopping()) {
     paused_ = true;
     pause_timer();
   }
-  return !paused_ && !ended_ && !stopping();
+  return !paused_ && !stopping();
 }
 
 void OpenCall::progress(double done, double total, std::string_view message) {

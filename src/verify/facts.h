@@ -7,8 +7,10 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "base/name_map.h"
 #include "plan/references.h"
 #include "plan/scope.h"
 #include "verify/verify.h"
@@ -74,10 +76,21 @@ class PlanFacts {
   Expr compile_typed(const Binding& leaf, Place place, const Step* reader) const;
   const NameResolver& base_resolver(Place place, ScopeFlags flags) const;
 
-  std::map<std::string, std::uint32_t, std::less<>> index_;
+  struct TypedLeaf {
+    const Binding* leaf;
+    Place place;
+    struct Hash {
+      std::size_t operator()(const TypedLeaf& of) const {
+        return std::hash<const Binding*>()(of.leaf) ^ static_cast<std::size_t>(of.place);
+      }
+    };
+    friend bool operator==(const TypedLeaf&, const TypedLeaf&) = default;
+  };
+
+  NameMap<std::uint32_t> index_;
   ScopeNames names_;
   mutable std::map<std::pair<Place, int>, NameResolver> resolvers_;
-  mutable std::map<std::pair<const Binding*, Place>, std::optional<Expr>> typed_;
+  mutable std::unordered_map<TypedLeaf, Expr, TypedLeaf::Hash> typed_;
 };
 
 }  // namespace sluice

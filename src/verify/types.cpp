@@ -71,9 +71,9 @@ Type PlanFacts::input_type(const ExprInput& input, const Step* reader) const {
 
 const Expr& PlanFacts::typed(const Binding& leaf, Place place, const Step* reader) const {
   if (leaf.broken || leaf.text.empty() || leaf.expr.inputs().empty()) return leaf.expr;
-  auto [found, fresh] = typed_.try_emplace({&leaf, place});
-  if (fresh) found->second = compile_typed(leaf, place, reader);
-  return *found->second;
+  const TypedLeaf wanted{&leaf, place};
+  if (auto found = typed_.find(wanted); found != typed_.end()) return found->second;
+  return typed_.emplace(wanted, compile_typed(leaf, place, reader)).first->second;
 }
 
 Expr PlanFacts::compile_typed(const Binding& leaf, Place place, const Step* reader) const {

@@ -142,6 +142,33 @@ TEST(Budget, OfARunThatGoesOnIsWhatIsLeft) {
   }
 }
 
+TEST(Budget, MeasuringQualityIsPartOfIt) {
+  Told told(tokens(1'000));
+  make_calls(told, 6, 100);
+  EXPECT_TRUE(told.start()) << "under way when the sample's run ends, and never told of again";
+  told.keeper.measured();
+  EXPECT_EQ(told.keeper.measured_tokens(), 600);
+  make_calls(told, 2, 100);
+  EXPECT_TRUE(told.start());
+  EXPECT_TRUE(told.start());
+  EXPECT_FALSE(told.start()) << "600 and 200 used, 200 under way";
+  EXPECT_EQ(told.keeper.words(),
+            "800 of 1,000 tokens are used (600 of them to measure quality), and calls that are due "
+            "want about 300");
+}
+
+TEST(Budget, TheTimeOfMeasuringCounts) {
+  Told told({.tokens = {}, .usd = {}, .seconds = 5.0});
+  EXPECT_TRUE(told.start());
+  told.now += 3 * kNsPerSecond;
+  told.end(1);
+  told.keeper.measured();
+  told.now = 0;  // another run, another life
+  EXPECT_TRUE(told.start());
+  EXPECT_FALSE(told.keeper.time_is_over(told.now + kNsPerSecond));
+  EXPECT_TRUE(told.keeper.time_is_over(told.now + 2 * kNsPerSecond));
+}
+
 TEST(Budget, TimeRunsFromTheFirstCall) {
   Told told({.tokens = {}, .usd = {}, .seconds = 2.0});
   EXPECT_FALSE(told.keeper.time_is_over(100 * kNsPerSecond)) << "nothing was called yet";

@@ -156,6 +156,58 @@ TEST(Explain, OfAPlanTellsWhatIsExpectedAndWhatPassesDid) {
   EXPECT_THAT(text, HasSubstr("nothing to do for " + std::string(passes[2].name)));
 }
 
+TEST(Explain, NotesWithTheSameWordsAreOneLine) {
+  const Lowered plan = lowered(kPlan);
+  OptimizedPlan optimized;
+  optimized.physical = plan.physical;
+  optimized.rewritten = plan.plan;
+  const auto passes = optimizer_passes();
+  ASSERT_GE(passes.size(), 2u);
+  auto note = [&](std::size_t pass, const std::string& step, const std::string& words,
+                  bool refused = false) {
+    PassNote made{.pass = passes[pass].name, .refused = refused, .step = step, .text = words};
+    if (!refused) made.saved_calls = 2;
+    optimized.notes.push_back(std::move(made));
+  };
+  for (int i = 0; i < 12; ++i) {
+    note(0, "many" + std::to_string(i), "asked once");
+    if (i < 3) note(0, "few" + std::to_string(i), "asked twice");
+    if (i < 2) note(1, "left" + std::to_string(i), "asked once", true);
+  }
+  note(1, "alone", "asked once");
+  note(1, "", "of the plan");
+  const Explanation explained = explain_plan("p.yaml", plan.plan, optimized, {});
+  const std::string text = explain_text(explained, {});
+  EXPECT_THAT(text, HasSubstr("  12 steps: asked once (saves 24 calls)\n"));
+  EXPECT_THAT(text, HasSubstr("  few0, few1, few2: asked twice (saves 6 calls)\n"));
+  EXPECT_THAT(text, HasSubstr("  left0, left1: left alone: asked once\n"));
+  EXPECT_THAT(text, HasSubstr("  alone: asked once (saves 2 calls)\n"));
+  EXPECT_THAT(text, HasSubstr("  of the plan (saves 2 calls)\n"));
+  EXPECT_THAT(text, Not(HasSubstr("many3")));
+  EXPECT_THAT(to_json(explain_json(explained)), HasSubstr("many3"));
+}
+
+// What nobody knows is no 0 s from an exact source.
+TEST(Explain, SaysWhatIsWaitedFor) {
+  const Lowered plan = lowered(kPlan);
+  OptimizedPlan optimized;
+  optimized.physical = plan.physical;
+  optimized.after = optimized.before = expected(2);
+  optimized.after.steps[0].unknown_wait = true;
+  Explanation made = explain_plan("p.yaml", plan.plan, optimized, {});
+  const std::string text = explain_text(made, {});
+  EXPECT_THAT(text, HasSubstr("240 (220 to 260) tokens, plus what rows waits for\n"));
+  EXPECT_THAT(text, ContainsRegex("  rows +1 +unknown"));
+  EXPECT_THAT(explain_html(made), HasSubstr("plus what rows waits for"));
+  EXPECT_EQ(to_json(*explain_json(made).find("expected")->find("unknown_waits")), "[\"rows\"]");
+  made.expected.steps[2].unknown_wait = true;
+  EXPECT_EQ(waits_text(made.expected), "plus what rows and total wait for");
+  PlanEstimate many;
+  many.steps.resize(5, made.expected.steps[2]);
+  EXPECT_EQ(waits_text(many), "plus what 5 steps wait for");
+  EXPECT_EQ(waits_text({}), "");
+}
+
 TEST(Explain, SaysWhatIsSwitchedOff) {
   const Lowered plan = lowered(kPlan);
   OptimizedPlan optimized;

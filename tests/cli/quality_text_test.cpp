@@ -31,6 +31,10 @@ TEST(QualityText, OneLine) {
             "2026-02-02");
   EXPECT_EQ(quality_line({{"ask_together"}, std::nullopt}),
             "ask_together: results may differ; nothing was measured (sluice quality)");
+  MeasuredQuality nothing = measured();
+  nothing.passes.clear();
+  EXPECT_EQ(quality_line({{"ask_together"}, nothing}),
+            "ask_together: found nothing to change in 20 rows, looked for 2026-02-02");
 }
 
 TEST(QualityText, IsNeverRoundedUp) {

@@ -40,6 +40,13 @@ const PhysicalStep& step_of(const PhysicalPlan& plan, std::string_view id) {
   throw std::runtime_error("no such step");
 }
 
+std::size_t index_in(const PhysicalPlan& plan, std::string_view id) {
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    if (plan.steps[i].logical.id == id) return i;
+  }
+  throw std::runtime_error("no such step");
+}
+
 class Kept final : public StatisticsStore {
  public:
   std::optional<StepStatistics> find(const Hash256& step) const override {
@@ -208,6 +215,51 @@ TEST_F(PlanCost, AConditionOnWhatIsGivenIsExact) {
   expect_exact(step("never").calls, 0);
 }
 
+TEST_F(PlanCost, ATableGivesWhatItsConditionLetsThrough) {
+  params = Value::object({{"rows", Value::array(std::vector<Value>(40, Value::integer(1)))}});
+  plan = plan_of(
+      "steps:\n"
+      "  kept: {table: {from: '{{ params.rows }}', where: '{{ row.n > 3 and row.s == 1 }}'}}\n"
+      "  some: {table: {from: '{{ steps.kept.output }}', limit: 4}}\n"
+      "  sums: {table: {from: '{{ params.rows }}', group: {by: {n: '{{ row.n }}'}, give: {c: '{{ "
+      "rows "
+      "| length }}'}}}}\n"
+      "  each: {for_each: '{{ steps.kept.output }}', tool: web, with: {path: x}}\n"
+      "  first: {for_each: '{{ steps.some.output[:9] }}', tool: web, with: {path: x}}\n");
+  EXPECT_DOUBLE_EQ(step("kept").rows.middle, 1);
+  ASSERT_TRUE(step("kept").gives);
+  EXPECT_DOUBLE_EQ(step("kept").gives->middle, 10);
+  EXPECT_EQ(step("kept").gives->source, EstimateSource::kDefault);
+  EXPECT_DOUBLE_EQ(step("each").rows.middle, 10);
+  EXPECT_DOUBLE_EQ(step("some").gives->middle, 4);
+  EXPECT_DOUBLE_EQ(step("first").rows.middle, 4);
+  EXPECT_DOUBLE_EQ(step("sums").gives->middle, 10);
+  EXPECT_FALSE(step("each").gives);
+  // What was seen of the list that the table gave goes first.
+  const Hash256 meaning = conditions_of(*plan).steps[index_in(*plan, "each")].items;
+  for (int i = 0; i < 20; ++i) history.table[meaning].items.add(7);
+  EXPECT_NEAR(step("each").rows.middle, 7, 0.5);
+  EXPECT_NEAR(step("kept").gives->middle, 7, 0.5);
+  EXPECT_EQ(step("kept").gives->source, EstimateSource::kHistory);
+}
+
+// What the map asks of its rows already is not asked of them again.
+TEST_F(PlanCost, ATableAsksWhatItsRowsWereAskedOnce) {
+  std::vector<Value> rows(20, *parse_json(R"({"n": 1})"));
+  rows.resize(40, *parse_json(R"({"n": 5})"));
+  params = Value::object({{"rows", Value::array(rows)}});
+  const std::string written =
+      "  kept: {table: {from: '{{ steps.told.output | present }}', where: '{{ row.n > 3 }}'}}\n";
+  plan = plan_of("steps:\n  told: {for_each: '{{ params.rows }}', value: {n: '{{ item.n }}'}}\n" +
+                 written);
+  EXPECT_DOUBLE_EQ(step("kept").gives->middle, 20);
+  plan = plan_of(
+      "steps:\n  told: {for_each: '{{ params.rows }}', when: '{{ (item.n > 3) is possible }}', "
+      "value: {n: '{{ item.n }}'}}\n" +
+      written);
+  EXPECT_DOUBLE_EQ(step("kept").gives->middle, 20);
+}
+
 TEST_F(PlanCost, WhatWasSeenToFailTakesRowsAway) {
   plan = plan_of(
       "steps:\n"
@@ -318,6 +370,24 @@ TEST_F(PlanCost, MoneyIsTokensByPrice) {
   EXPECT_NEAR(all.prompt_tokens.middle, 500'000, 1);
   EXPECT_NEAR(all.completion_tokens.middle, 25'000, 1);
   EXPECT_DOUBLE_EQ(all.calls.middle, 1000);
+}
+
+// What earlier runs paid is kept with their tokens, and prices change.
+TEST_F(PlanCost, TokensOfHistoryCostWhatTheyCostToday) {
+  plan = plan_of(kAsk);
+  params = Value::object({{"rows", Value::array(std::vector<Value>(10, Value::object({})))}});
+  StepStatistics& before = seen("ask");
+  before.prompt_tokens.add(500, 10);
+  before.completion_tokens.add(25, 10);
+  before.calls = 10;
+  before.usd = 100;  // ten dollars a call
+  inputs.models["default"] = {.usd_per_prompt_token = 1e-6, .usd_per_completion_token = 4e-6};
+  EXPECT_NEAR(step("ask").usd.middle, 10 * (500e-6 + 100e-6), 1e-9);
+  inputs.models["default"] = {};
+  EXPECT_EQ(step("ask").usd.middle, 0) << "a model without a price costs nothing today";
+  inputs.models.clear();
+  EXPECT_NEAR(step("ask").usd.middle, 100, 1e-9)
+      << "nothing is known of the model but what was paid";
 }
 
 // ---- time ----

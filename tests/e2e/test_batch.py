@@ -113,7 +113,7 @@ def test_sqlite_in_and_out(sluice):
 
 
 @pytest.mark.parametrize("rows, words", [
-    (b"n,text\n1,a\n2\n3,c\n", ["in.csv: line 3: 1 cells, the header has 2"]),
+    (b"n,text\n1,a\n2\n3,c\n", ["in.csv: line 3: 1 cell, the header has 2"]),
     (b"n,text\n1,Caf\xe9\n", ["in.csv: line 2 is not UTF-8", "0xE9 behind 'Caf'", "iconv -f latin1"]),
     (b"n,text\n1,\"a\n", ["line 2: a quoted cell is never closed"]),
     (b"n,n\n1,2\n", ["two columns are called 'n'"]),
@@ -391,8 +391,27 @@ def test_later_rows_are_done_otherwise_than_the_first_ones(sluice):
     run = json.loads(done.stdout.splitlines()[0])["run"]
     good(sluice("replay", run))
     shown = good(sluice("runs", "show", run)).stdout
-    assert shown.count("first ") == 1, shown
-    good(sluice("explain", "--analyze", run))
+    steps = [line.split()[0] for line in shown.splitlines() if line.startswith("  ")]
+    assert steps.count("first") == 1 and steps.count("second") == 1, shown
+    assert "row planned anew: rows from " in shown, shown
+    assert ": second -> first instead of first -> second, decided at " in shown, shown
+    told = json.loads(good(sluice("runs", "show", run, "--json")).stdout)["replans"]
+    assert [each["from_item"] for each in told] == [each["from_item"] for each in replanned]
+    assert [each["why"] for each in told] == [each["why"] for each in replanned]
+    assert told[0]["before"] == "first -> second" and told[0]["after"] == "second -> first"
+    assert told[0]["step"] == "row" and told[0]["at_ms"] == replanned[0]["at_ms"]
+    # Each step stands once in what is explained, with what all forms did.
+    explained = json.loads(good(sluice("explain", "--analyze", run, "--format", "json")).stdout)
+    ids = [step["step"] for step in explained["steps"]]
+    assert len(ids) == len(set(ids)), ids
+    actual = {step["step"]: step["actual"] for step in explained["steps"]}
+    assert {name: actual["row/" + name]["calls"] for name in ("first", "second")} == {
+        name: after[name] for name in ("first", "second")}
+    assert actual["row/first"]["rows"] == actual["row/second"]["rows"] == rows
+    assert explained["run"]["replans"] == told
+    for form in ("text", "html", "dot", "mermaid"):
+        text = good(sluice("explain", "--analyze", run, "--format", form)).stdout
+        assert form in ("dot", "mermaid") or "another form of row: rows from " in text, text
     records = good(sluice("runs", "export", run)).stdout
     assert '"step_replanned"' in records
 

@@ -172,3 +172,26 @@ def test_the_page_shows_bars_in_a_browser(sluice):
     columns, lines = {x for x, _ in blue}, {y for _, y in blue}
     assert len(columns) > 500, "the bars fill the time of the run"
     assert len(lines) > 40, "six bars below each other"
+
+
+def test_a_run_tells_what_passes_did_for_it(sluice):
+    text = """sluice: 1
+tools: {calc: {kind: process, stdout: json, effect: pure, command: [echo]}}
+steps:
+  a: {tool: calc, with: {args: ["7"]}}
+  b: {tool: calc, with: {args: ["7"]}}
+result: ["{{ steps.a.output }}", "{{ steps.b.output }}"]
+"""
+    done = sluice.run_plan(text, "--without", "rank_by_cost")
+    assert done.returncode == 0, done.stderr
+    run = sluice.runs()[0]["run"]
+    explained = sluice("explain", "--analyze", run)
+    assert explained.returncode == 0, explained.stderr
+    assert "merge_equal_steps  b: the same as a: done once (saves 1 call" in explained.stdout, explained.stdout
+    assert "switched off: rank_by_cost" in explained.stdout
+    assert "nothing to do for" not in explained.stdout
+    told = json.loads(sluice("explain", "--analyze", run, "--format", "json").stdout)["passes"]
+    merged = [each for each in told if each["pass"] == "merge_equal_steps"]
+    assert len(merged) == 1 and merged[0]["notes"][0]["saved_calls"] == 1, told
+    assert [each["pass"] for each in told if each["off"]] == ["rank_by_cost"]
+    assert "<b>merge_equal_steps</b>" in sluice("explain", "--analyze", run, "--format", "html").stdout

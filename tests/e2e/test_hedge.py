@@ -1,7 +1,10 @@
 """A second attempt beside a call that takes far too long: a real tool whose calls hang when a file says so."""
 
 import json
+import signal
 import time
+
+from conftest import wait_until
 
 TOOL = '''
 import os, time
@@ -54,3 +57,35 @@ def test_it_needs_the_plans_leave(sluice):
         done = sluice.run_plan(PLAN % ("", list(range(100))))
         assert done.returncode == 0 and "tried twice" not in done.stderr
     assert len((sluice.folder / "asked").read_text().split()) == 200
+
+
+STUBBORN = """sluice: 1
+allow: [hedge_calls]
+tools: {t: {kind: process, stdout: text, effect: pure, command: [sh, nap.sh]}}
+steps:
+  got: {for_each: %s, tool: t, with: {args: ["{{ item }}"]}}
+result: "{{ steps.got.output }}"
+"""
+
+
+def test_what_is_cut_off_is_not_tried_again(sluice):
+    sluice.write("nap.sh", """echo $1 >> asked
+if [ -e hang ]; then trap '' TERM; sleep 30; fi
+sleep 0.8
+""")
+    taught = sluice.run_plan(STUBBORN % list(range(24)))
+    assert taught.returncode == 0, taught.stderr
+    (sluice.folder / "asked").unlink()
+    (sluice.folder / "hang").touch()
+    process = sluice.start("run", sluice.write("plan.yaml", STUBBORN % [99]))
+    wait_until((sluice.folder / "asked").exists)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)  # it ignores SIGTERM, and is killed a second later: after the time for another
+    try:
+        _, told = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 130, told
+    assert (sluice.folder / "asked").read_text().split() == ["99"], told

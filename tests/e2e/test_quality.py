@@ -95,7 +95,7 @@ def test_too_little_agreement_runs_exactly(sluice, endpoint):
     words = ("batch", plan, "--input", "in.csv", "--quality-sample", 5)
     done = good(sluice(*words, "--output", "out.jsonl"))
     assert "0 of 5 rows have equal results with reorder_templates" in done.stderr, done.stderr
-    assert 'row 5: exactly {"answer":"entry first"}, as allowed {"answer":"question first"}' in done.stderr
+    assert ': exactly {"answer":"entry first"}, as allowed {"answer":"question first"}' in done.stderr
     assert "done exactly, without reorder_templates: agreement 0.00" in done.stderr
     assert [row["answer"] for row in json_lines(sluice)] == ["entry first"] * 40
     # 5 rows both ways, and the batch, to which the exact answers of the sample still belong.
@@ -111,7 +111,13 @@ def test_the_sample_is_spread_over_the_table(sluice, endpoint):
     good(sluice("quality", plan, "--input", "in.csv", "--sample", 5))
     asked = {request[2]["messages"][0]["content"].split("number ")[1].split()[0].strip()
              for request in endpoint.requests}
-    assert asked == {"5", "15", "25", "35", "45"}
+    assert sorted(int(row) // 10 for row in asked) == [0, 1, 2, 3, 4], asked
+    assert len({int(row) % 10 for row in asked}) > 1, "a table with a period would be met at one place of it"
+    endpoint.requests.clear()
+    good(sluice("quality", plan, "--input", "in.csv", "--sample", 5, "--without", "reuse_results"))
+    again = {request[2]["messages"][0]["content"].split("number ")[1].split()[0].strip()
+             for request in endpoint.requests}
+    assert again == asked, "the same rows each time"
 
 
 def test_the_command_can_fail(sluice, endpoint):
@@ -122,6 +128,25 @@ def test_the_command_can_fail(sluice, endpoint):
     refused(sluice(*words, "--least-agreement", 0.5), 1, "is below 0.50")
     refused(sluice(*words, "--without", "reorder_templates"), 1, "nothing was measured")
     refused(sluice("quality", plan, "--input", "none.csv"), 3, "none.csv")
+
+
+def test_what_cannot_be_measured_is_told_before_anything_is_done(sluice, endpoint):
+    plan = order_plan(sluice, endpoint, 12)
+    text = (sluice.folder / plan).read_text()
+    sluice.write("plain.yaml", text.replace("allow: [reorder_templates]\n", ""))
+    for words, why in [(("plain.yaml",), "the plan allows no pass that may change results (`allow: [NAME]`)"),
+                       ((plan, "--without", "reorder_templates"),
+                        "every pass that may change results is switched off")]:
+        done = refused(sluice("quality", *words, "--input", "in.csv"), 1, f"nothing was measured: {why}")
+        assert done.stderr == f"nothing was measured: {why}\n", done.stderr
+        done = sluice("quality", *words, "--input", "none.csv", "--json")
+        assert done.returncode == 1 and json.loads(done.stdout) == {"event": "quality", "measured": False, "why": why}
+    assert endpoint.requests == []
+    sluice.write("odd.yaml", text.replace("reorder_templates", "reorder_template"))
+    done = sluice("quality", "odd.yaml", "--input", "in.csv")
+    assert "did you mean reorder_templates? (what can be allowed: " in done.stderr and "?;" not in done.stderr
+    done = sluice("quality", plan, "--input", "in.csv", "--without", "reorder_template")
+    assert "did you mean reorder_templates? (there are " in done.stderr, done.stderr
 
 
 def test_json_events_of_a_batch(sluice, endpoint):

@@ -2,10 +2,16 @@
 model."""
 
 import json
+import pathlib
+import re
+import shutil
 import signal
+import sqlite3
+import subprocess
 
 import pytest
 
+import conftest
 from conftest import Endpoint, forget_results, wait_until
 
 PLAN = """sluice: 1
@@ -127,3 +133,83 @@ steps:
     done = sluice("resume", "last")
     assert done.returncode == 0 and json.loads(done.stdout) == ["yes"] * 3, done.stderr
     assert not endpoint.requests
+
+
+CACHED = """sluice: 1
+tools:
+  answer: {kind: process, stdout: text, effect: read, command: [./answer.sh]}
+  words: {kind: python, file: words.py, functions: {word: {effect: read}}}
+  db: {kind: sql, database: data.db}
+steps:
+  a: {tool: answer, cache: {ttl: 1h}}
+  w: {tool: words.word, with: {n: 1}, cache: {ttl: 1h}}
+  d: {tool: db.query, with: {sql: "select text from t"}, cache: {ttl: 1h}}
+result: ["{{ steps.a.output | trim }}", "{{ steps.w.output }}", "{{ steps.d.output[0].text }}"]
+"""
+
+
+def cached_in(sluice, folder, says):
+    """The same plan in a folder of its own, where its words stand for other programs and data."""
+    sluice.write(f"{folder}/plan.yaml", CACHED)
+    sluice.write(f"{folder}/answer.sh", f"#!/bin/sh\necho I am {says}\n")
+    (sluice.folder / folder / "answer.sh").chmod(0o755)
+    sluice.write(f"{folder}/words.py", f"def word(n):\n    return 'word of {says}'\n")
+    data = sqlite3.connect(sluice.folder / folder / "data.db")
+    with data:
+        data.executescript(f"create table if not exists t(text); delete from t; insert into t values ('data of {says}');")
+    data.close()
+
+
+def test_what_is_cached_is_of_the_tool_and_not_of_its_name(sluice):
+    for folder in "ab":
+        cached_in(sluice, folder, folder)
+        done = sluice("run", f"{folder}/plan.yaml")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout) == [f"I am {folder}", f"word of {folder}", f"data of {folder}"]
+    # Of a program that is another now nothing stays; of data that is, what `ttl` says.
+    cached_in(sluice, "a", "anew")
+    done = sluice("run", "a/plan.yaml")
+    assert json.loads(done.stdout) == ["I am anew", "word of anew", "data of a"], done.stdout + done.stderr
+    assert "from earlier runs" in done.stderr
+
+
+def test_another_build_begins_anew(sluice, endpoint, asking, tmp_path):
+    notes = subprocess.run(["readelf", "-n", conftest.BINARY], capture_output=True, text=True).stdout
+    found = re.search(r"Build ID: ([0-9a-f]+)", notes)
+    if not found:
+        pytest.skip("linked without a build id")
+    _, asked = asking()
+    assert asked == 2 and asking()[1] == 0
+    build = bytes.fromhex(found[1])
+    program = pathlib.Path(conftest.BINARY).read_bytes()
+    assert program.count(build) == 1
+    other = tmp_path / "sluice-of-another-day"
+    other.write_bytes(program.replace(build, bytes(255 - byte for byte in build)))
+    shutil.copymode(conftest.BINARY, other)
+    endpoint.requests.clear()
+    done = subprocess.run([other, "run", "plan.yaml"], cwd=sluice.folder, env=sluice.variables(), text=True,
+                          capture_output=True, timeout=60)
+    assert done.returncode == 0 and json.loads(done.stdout) == ["yes"] * 3, done.stderr
+    assert len(endpoint.requests) == 2
+
+
+def test_a_sample_is_asked_anew_and_the_other_rows_are_not(sluice, endpoint):
+    endpoint.script = [Endpoint.says("yes")]
+    plan = """sluice: 1
+params: {t: {type: string}}
+models: {m: {kind: openai, url: "%s", model: small}}
+steps:
+  ask: {llm: m, with: {prompt: "{{ params.t }}?"}}
+result: {a: "{{ steps.ask.output }}"}
+""" % endpoint.url
+    sluice.write("in.csv", "t\n" + "".join(f"row {i}\n" for i in range(12)))
+    words = ("batch", sluice.write("plan.yaml", plan), "--input", "in.csv", "--output")
+    done = sluice(*words, "first.jsonl")
+    assert done.returncode == 0 and len(endpoint.requests) == 12, done.stderr
+    endpoint.requests.clear()
+    done = sluice(*words, "second.jsonl", "--sample", 4, "--estimate")
+    assert done.returncode == 0 and "sample: 4 of 12 rows" in done.stderr, done.stderr
+    assert len(endpoint.requests) == 4
+    done = sluice("resume", "last")
+    assert done.returncode == 0 and "8 from earlier runs" in done.stderr, done.stderr
+    assert len(endpoint.requests) == 4

@@ -101,8 +101,8 @@ TEST_F(Batches, KeepOneRowsFailureToItself) {
   ASSERT_EQ(result->first_errors.size(), 3U);
   EXPECT_THAT(result->first_errors[0],
               testing::StartsWith("row 2: bad failed: 1 // (params.n - 3): "));
-  EXPECT_THAT(result->first_errors[1], HasSubstr("row 5: PARAM_INVALID: the parameter n"));
-  EXPECT_THAT(result->first_errors[2], HasSubstr("row 6: EXPR_UNDEFINED"));
+  EXPECT_THAT(result->first_errors[1], HasSubstr("row 5: PARAM_INVALID: n does not fit"));
+  EXPECT_THAT(result->first_errors[2], HasSubstr("row 6: PARAM_MISSING: the row has no n"));
   EXPECT_THAT(text_of("out.csv"), testing::StartsWith("n,bad,result,error\n2,-1,,\n,,,row 2: bad"));
 }
 

@@ -344,6 +344,17 @@ TEST_F(BulkCallsTest, NothingComesBackToOneThatIsGone) {
   EXPECT_TRUE(ended.empty());
 }
 
+TEST_F(BulkCallsTest, ACallIsNotHeldByTheGroupThatCarriesIt) {
+  std::weak_ptr<HostCall> one = begin(1);
+  std::weak_ptr<HostCall> two = begin(2);
+  turn();
+  ASSERT_FALSE(one.lock()->bulk.expired());
+  bulk.reset();
+  tool->open.clear();  // as when the run's tools are closed
+  EXPECT_TRUE(one.expired());
+  EXPECT_TRUE(two.expired());
+}
+
 TEST_F(BulkCallsTest, NotOfEffectsStreamsAndWishesOfModels) {
   StartCall start;
   start.step = &step;

@@ -37,6 +37,7 @@ class CostInputsTest : public testing::Test {
     }
     ResourceOptions options;
     options.models.cache_dir = dir.path() / "cache";
+    options.models.location = server;
     options.threads = 2;
     resources = std::make_unique<Resources>(options, environment());
     EXPECT_TRUE(resources->open_tools(parsed.plan).has_value());
@@ -48,6 +49,7 @@ class CostInputsTest : public testing::Test {
   }
 
   ScratchDir dir;
+  std::string server;  // that stands for `default`
   boost::asio::io_context io;
   boost::asio::thread_pool pool{1};
   std::unique_ptr<Resources> resources;
@@ -66,7 +68,7 @@ TEST_F(CostInputsTest, PricesAndLimitsOfServers) {
   EXPECT_EQ(big.max_tokens, 30);
   EXPECT_FALSE(big.instance);
   EXPECT_FALSE(big.count_tokens) << "its tokenizer is not here";
-  EXPECT_GT(big.parallel, 16U);
+  EXPECT_EQ(big.parallel, 64U);
   EXPECT_EQ(inputs.models.at("free").usd_per_prompt_token, 0);
   EXPECT_GE(inputs.code_parallel, 1U);
 }
@@ -77,6 +79,16 @@ TEST_F(CostInputsTest, AlsoBeforeModelsAreOpen) {
                 "  a: {llm: big, with: {prompt: x}}\n", false);
   EXPECT_DOUBLE_EQ(inputs.models.at("big").usd_per_prompt_token, 1e-6);
   EXPECT_EQ(inputs.models.at("big").usd_per_completion_token, 0);
+  EXPECT_EQ(inputs.models.at("big").parallel, 64U) << "as many places as when it is open";
+}
+
+TEST_F(CostInputsTest, ADefaultModelMayBeAServer) {
+  const std::string steps = "  a: {llm: default, with: {prompt: x}}\n";
+  EXPECT_EQ(inputs_of("", steps, false).models.at("default").parallel, 16U) << "nothing is known";
+  server = "http://127.0.0.1:1/v1#small";
+  for (const bool open : {false, true}) {
+    EXPECT_EQ(inputs_of("", steps, open).models.at("default").parallel, 64U) << open;
+  }
 }
 
 TEST_F(CostInputsTest, ACalibratedModelWithItsTokenizer) {

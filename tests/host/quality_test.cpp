@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 
@@ -12,6 +13,7 @@
 #include "host/history/quality_store.h"
 #include "host/runs/quality_run.h"
 #include "plan/parse.h"
+#include "tests/host/scratch_dir.h"
 
 namespace sluice {
 namespace {
@@ -60,7 +62,13 @@ TEST(WilsonBound, HoldsAsOftenAsItSays) {
 }
 
 TEST(SampleRows, AreSpreadOverTheTable) {
-  EXPECT_THAT(spread_rows(100, 4), ElementsAre(12, 37, 62, 87));
+  for (const std::uint64_t seed : {0, 1, 2}) {
+    const auto four = spread_rows(100, 4, seed);
+    ASSERT_THAT(four, SizeIs(4));
+    for (std::uint64_t i = 0; i < 4; ++i) EXPECT_EQ(four[i] / 25, i) << "one of each stretch";
+    EXPECT_EQ(four, spread_rows(100, 4, seed)) << "the same each time";
+  }
+  EXPECT_NE(spread_rows(100, 4, 1), spread_rows(100, 4, 2));
   EXPECT_THAT(spread_rows(3, 20), ElementsAre(0, 1, 2));
   EXPECT_THAT(spread_rows(0, 20), IsEmpty());
   EXPECT_THAT(spread_rows(5, 0), IsEmpty());
@@ -68,6 +76,26 @@ TEST(SampleRows, AreSpreadOverTheTable) {
   ASSERT_THAT(many, SizeIs(10'000));
   for (std::size_t i = 1; i < many.size(); ++i) ASSERT_LT(many[i - 1], many[i]);
   EXPECT_LT(many.back(), 1'000'003u);
+}
+
+// Every tenth row is another kind of row: a sample of evenly spaced ones has all of them or none.
+TEST(SampleRows, DoNotMeetAPeriodOfTheTable) {
+  for (const std::uint64_t period : {2, 5, 10, 25, 50}) {
+    std::uint64_t met = 0, drawn = 0;
+    for (std::uint64_t seed = 0; seed < 200; ++seed) {
+      for (const std::uint64_t row : spread_rows(1'000, 20, seed)) {
+        met += row % period == 0 ? 1 : 0;
+        ++drawn;
+      }
+    }
+    const double share = static_cast<double>(met) / static_cast<double>(drawn);
+    EXPECT_NEAR(share * static_cast<double>(period), 1, 0.2) << period;
+  }
+  // Also as it is drawn when nobody says a seed.
+  std::uint64_t met = 0;
+  for (const std::uint64_t row : spread_rows(10'000, 200)) met += row % 10 == 0 ? 1 : 0;
+  EXPECT_GT(met, 8U);
+  EXPECT_LT(met, 35U);
 }
 
 TEST(Comparison, CountsEqualRowsAndFields) {
@@ -114,6 +142,7 @@ MeasuredQuality measured_at(WallNs at) {
   made.allowed = {
       .calls = 20, .earlier = 0, .tokens = 3000, .shared = 0, .usd = 0.25, .seconds = 2};
   made.passes = {"reorder_templates"};
+  made.changes = {"reorder_templates row/ask"};
   made.measured_ns = at;
   return made;
 }
@@ -132,7 +161,7 @@ TEST(QualityStore, KeepsItForAMonth) {
   auto folder = TempDir::make();
   ASSERT_TRUE(folder);
   ManualClock clock(0, 1'000 * QualityStore::kGoodForNs);
-  const QualityKey key{sha256("plan"), {"reorder_templates"}, "models"};
+  const QualityKey key{sha256("plan"), {"reorder_templates"}, "models", "rows"};
   {
     QualityStore store(folder->path(), clock);
     EXPECT_FALSE(store.find(key));
@@ -144,8 +173,12 @@ TEST(QualityStore, KeepsItForAMonth) {
   }
   QualityStore store(folder->path(), clock);
   EXPECT_EQ(store.find(key), measured_at(clock.wall_ns())) << "without the rows' results";
-  EXPECT_FALSE(store.find({sha256("plan"), {"ask_together"}, "models"}));
-  EXPECT_FALSE(store.find({sha256("plan"), {"reorder_templates"}, "others"}));
+  EXPECT_FALSE(store.find({sha256("plan"), {"ask_together"}, "models", "rows"}));
+  EXPECT_FALSE(store.find({sha256("plan"), {"reorder_templates"}, "others", "rows"}));
+  EXPECT_FALSE(store.find({sha256("plan"), {"reorder_templates"}, "models", "other rows"}));
+  EXPECT_EQ(store.find({sha256("plan"), {"reorder_templates"}, "models", ""}),
+            measured_at(clock.wall_ns()))
+      << "for who asks about the plan";
   clock.step_wall_ns(QualityStore::kGoodForNs + 1);
   EXPECT_FALSE(store.find(key));
 }
@@ -155,7 +188,7 @@ TEST(QualityStore, AFileThatIsNoneHasNothingToTell) {
   ASSERT_TRUE(folder);
   std::filesystem::create_directory(folder->path() / "statistics.sqlite");
   QualityStore store(folder->path(), system_clock());
-  const QualityKey key{sha256("plan"), {"a"}, "m"};
+  const QualityKey key{sha256("plan"), {"a"}, "m", ""};
   EXPECT_FALSE(store.find(key));
   store.put(key, measured_at(1));
   EXPECT_THAT(store.problem(), HasSubstr("what was measured of passes is not kept"));
@@ -173,11 +206,51 @@ TEST(ApproximatePasses, OfAPlanAndThoseInside) {
   EXPECT_THAT(approximate_passes(*plan, exactly({})), IsEmpty());
   EXPECT_TRUE(exactly({}).without.contains("reorder_templates"));
   EXPECT_FALSE(exactly({}).without.contains("merge_equal_steps"));
+  EXPECT_TRUE(exactly({}).without.contains("hedge_calls")) << "its calls would be compared";
+  EXPECT_TRUE(with_equal_results({}).without.contains("reorder_templates"));
+  EXPECT_FALSE(with_equal_results({}).without.contains("hedge_calls")) << "it keeps results";
   const std::vector<PassNote> notes = {{.pass = "merge_equal_steps"},
                                        {.pass = "reorder_templates", .refused = true},
-                                       {.pass = "drop_output_fields"},
-                                       {.pass = "drop_output_fields"}};
+                                       {.pass = "drop_output_fields", .step = "row/ask"},
+                                       {.pass = "drop_output_fields", .step = "row/ask"},
+                                       {.pass = "drop_output_fields", .step = "row/all"}};
   EXPECT_THAT(approximate_passes(notes), ElementsAre("drop_output_fields"));
+  EXPECT_THAT(approximate_changes(notes),
+              ElementsAre("drop_output_fields row/all", "drop_output_fields row/ask"));
+}
+
+TEST(QualityKey, IsOfTheModelsFilesAndTheFolder) {
+  ScratchDir dir;
+  const auto weights = dir.write("a/x.gguf", "GGUF one");
+  dir.write("b/x.gguf", "GGUF one");
+  const PlanPtr plan = plan_of(
+      "sluice: 1\nallow: [reorder_templates]\nmodels: {m: {kind: embedded, file: x.gguf}}\nsteps: "
+      "{a: {llm: m, with: {prompt: x}}}\n");
+  const auto key = [&](const char* folder) {
+    ModelPreferences models;
+    models.cache_dir = dir.path();
+    return quality_key(plan, {}, models, dir.path() / folder)->hash();
+  };
+  const Hash256 before = key("a");
+  EXPECT_EQ(before, key("a"));
+  EXPECT_NE(before, key("b"));
+  std::filesystem::last_write_time(
+      weights, std::filesystem::last_write_time(weights) + std::chrono::seconds(5));
+  EXPECT_NE(before, key("a")) << "other weights of the same size";
+}
+
+TEST(RowsIdentity, IsOfTheTableAndWhatIsTheSameForAll) {
+  BatchSpec spec;
+  const std::string one = identity_of_rows(spec, "hash", 10);
+  EXPECT_EQ(one, identity_of_rows(spec, "hash", 10));
+  EXPECT_NE(one, identity_of_rows(spec, "other", 10));
+  EXPECT_NE(one, identity_of_rows(spec, "hash", 9));
+  BatchSpec other = spec;
+  other.input.query = "select 1";
+  EXPECT_NE(one, identity_of_rows(other, "hash", 10));
+  other = spec;
+  other.fixed = *parse_json(R"({"language":"de"})");
+  EXPECT_NE(one, identity_of_rows(other, "hash", 10));
 }
 
 TEST(RunTwice, OnlyWhatChangesNothing) {

@@ -67,7 +67,7 @@ INSTANTIATE_TEST_SUITE_P(
     Rows, RowsThatDoNot,
     testing::Values(
         BadRows{"jsonl", RowFormat::kJsonLines, "{}\n{\"a\":}\n", "line 2"},
-        BadRows{"cells", RowFormat::kCsv, "a,b\n1,2\n3\n", "line 3: 1 cells, the header has 2"},
+        BadRows{"cells", RowFormat::kCsv, "a,b\n1,2\n3\n", "line 3: 1 cell, the header has 2"},
         BadRows{"open_quote", RowFormat::kCsv, "a\n\"x\n", "line 2: a quoted cell is never"},
         BadRows{"after_quote", RowFormat::kCsv, "a\n\"x\"y\n", "after the closing quote"},
         BadRows{"twice", RowFormat::kCsv, "a,a\n", "two columns are called 'a'"},

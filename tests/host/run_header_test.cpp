@@ -45,6 +45,32 @@ TEST(RunHeader, WhichPassesThereWereComesBack) {
   EXPECT_TRUE(changes(some(), *back).empty()) << "a run keeps the plan that it has";
 }
 
+TEST(RunHeader, WhatPassesDidComesBack) {
+  RunSurroundings made = some();
+  made.optimized = true;
+  EXPECT_FALSE(decode_surroundings(encode_surroundings(made))->notes) << "of an older program";
+  PassNote did{.pass = "merge_equal_steps", .step = "row/ask", .text = "same as b: done once"};
+  did.saved_calls = 3;
+  did.saved_trips = 0.5;
+  did.saved_s = 1e300 * 1e300;  // no number that JSON has
+  const PassNote refused{.pass = "keep_prefixes", .refused = true, .text = "left"};
+  made.notes = recorded_notes(std::vector<PassNote>{did, refused});
+  auto back = decode_surroundings(encode_surroundings(made));
+  ASSERT_TRUE(back.has_value() && back->notes && back->notes->size() == 2);
+  EXPECT_EQ(back->notes->at(0).note().pass, "merge_equal_steps");
+  EXPECT_EQ(back->notes->at(0).saved_calls, 3);
+  EXPECT_EQ(back->notes->at(0).saved_trips, 0.5);
+  EXPECT_FALSE(back->notes->at(0).saved_s);
+  EXPECT_EQ(back->notes->at(1), made.notes->at(1));
+  EXPECT_TRUE(changes(made, some()).empty());
+  made.notes = recorded_notes(std::vector<PassNote>(10'000, did));
+  EXPECT_EQ(made.notes->size(), kMostRecordedNotes);
+  auto odd = decode_surroundings(*parse_json(
+      R"({"optimizer":{"notes":[1,{"pass":"p"},{"pass":"p","text":"t","step":7,"refused":1}]}})"));
+  ASSERT_TRUE(odd.has_value() && odd->notes);
+  EXPECT_EQ(*odd->notes, (std::vector<RecordedNote>{{"p", false, "", "t", {}, {}, {}, {}}}));
+}
+
 TEST(RunHeader, OfAnotherFormAreRefusedOrEmpty) {
   EXPECT_FALSE(decode_surroundings(Value()).has_value());
   auto back = decode_surroundings(*parse_json(R"({"seed":"x","models":[1],"work_dir":3})"));

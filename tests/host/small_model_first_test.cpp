@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -154,6 +155,23 @@ TEST_F(SmallModelFirstTest, AFailureOfTheFirstIsNoFailure) {
   small.end(2, reply_of("perhaps", {-3}));
   large.end(2, fail(ErrorCode::kModelRefused, "never"));
   EXPECT_EQ(replies.at(1).error().code(), ErrorCode::kModelRefused);
+}
+
+TEST_F(SmallModelFirstTest, WhatAFailedRequestTookIsTold) {
+  for (const bool cancelled : {false, true}) {
+    auto lost = std::make_shared<ModelUsage>();
+    std::optional<Result<ModelReply>> reply;
+    id = both->submit(
+        ModelRequest{.messages = {{.role = "user", .content = "hi"}}},
+        {.on_text = {}, .on_end = [&](Result<ModelReply> got) { reply = std::move(got); }}, lost);
+    if (cancelled) both->cancel(id);
+    small.end(small.open.begin()->first, reply_of("perhaps", {-3}));
+    if (!cancelled) large.end(large.open.begin()->first, fail(ErrorCode::kModelFailed, "no"));
+    ASSERT_TRUE(reply && !reply->has_value());
+    EXPECT_EQ(lost->prompt_tokens, 100U);
+    EXPECT_EQ(lost->completion_tokens, 20U);
+    EXPECT_DOUBLE_EQ(lost->usd, 100 * 0.001 + 20 * 0.002);
+  }
 }
 
 TEST_F(SmallModelFirstTest, OneTimeLimitForBoth) {

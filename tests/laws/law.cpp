@@ -32,15 +32,18 @@ Deed deed_of(const LawCall& call) {
 class Comparison {
  public:
   Comparison(const LawRun& written, const LawRun& optimized)
-      : written_(written), optimized_(optimized), touched_(touched_steps(written)) {}
+      : written_(written),
+        optimized_(optimized),
+        touched_(touched_steps(written)),
+        held_up_(held_up_steps(written, optimized)) {}
 
   std::optional<LawBroken> run() {
     if (!written_.ended || written_.spent) return std::nullopt;
     if (!written_.succeeded() && touched_.empty()) return std::nullopt;  // its result failed
     if (!optimized_.ended) return LawBroken{"stuck", "the optimized run does not come to an end"};
     using Law = std::optional<LawBroken> (Comparison::*)() const;
-    for (Law law : {&Comparison::failure, &Comparison::effects, &Comparison::result,
-                    &Comparison::order, &Comparison::calls}) {
+    for (Law law : {&Comparison::failure, &Comparison::effects, &Comparison::held_up,
+                    &Comparison::result, &Comparison::order, &Comparison::calls}) {
       if (auto broken = (this->*law)()) return broken;
     }
     return std::nullopt;
@@ -79,6 +82,23 @@ class Comparison {
                                  was.count(differ.front()), is.count(differ.front()))};
   }
 
+  std::optional<LawBroken> held_up() const {
+    std::multiset<Deed> was;
+    for (const LawCall& call : written_.calls) {
+      if (has_effect(call)) was.insert(deed_of(call));
+    }
+    for (const LawCall& call : optimized_.calls) {
+      if (!has_effect(call) || !held_up_.contains(root_step(call.task))) continue;
+      auto known = was.find(deed_of(call));
+      if (known == was.end()) {
+        return LawBroken{"held_up", fmt::format("{} for {}, which a failure held up as written",
+                                                call.what, call.task)};
+      }
+      was.erase(known);
+    }
+    return std::nullopt;
+  }
+
   std::optional<LawBroken> result() const {
     if (!touched_.empty() || !written_.succeeded()) return std::nullopt;
     if (written_.result != optimized_.result) {
@@ -102,7 +122,7 @@ class Comparison {
   std::optional<LawBroken> in_order(const Waited& pair) const {
     std::uint64_t end = 0, begin = UINT64_MAX;
     for (const LawCall& call : optimized_.calls) {
-      if (!has_effect(call)) continue;
+      if (world_effect(call) < Effect::kRead) continue;
       if (call.task == pair.earlier) end = std::max(end, call.ended);
       if (call.task == pair.later) begin = std::min(begin, call.began);
     }
@@ -136,6 +156,7 @@ class Comparison {
   const LawRun& written_;
   const LawRun& optimized_;
   std::set<std::string> touched_;
+  std::set<std::string> held_up_;
 };
 
 // History that was never made: estimates, and with them the order of conditions, come out anyhow.

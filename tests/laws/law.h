@@ -11,8 +11,18 @@
 //   written may succeed when it is optimized, and never the other way round.
 // - effects: Of steps that are not touched, O makes the same `once` and `idempotent` calls: the
 //   same TaskIds, idempotency keys, functions, arguments and labels, equally often.
-// - order: A `once` or `idempotent` call that, in W, waited for another one (through data or
-//   `after`, task by task) begins in O after that one's end.
+// - held_up: Where a failure is avoided, what it kept from being done through values may be done:
+//   nobody needed the value that failed. What it kept from being done through an `after` or a
+//   status may not: a step that comes so behind one that failed in W, and that is skipped in O in
+//   place of failing, makes no `once` and `idempotent` calls that it does not make in W, nor does
+//   what comes behind it. (One that is done in O in place of failing holds up nothing. Nor does a
+//   call of a plan in which only what nobody needed has failed.)
+// - order: A call that acts (`once`, `idempotent`) or reads, and that, in W, waited for one that
+//   acts, begins in O after that one's end: so it sees the same world. It waited through data,
+//   `after` or a status, task by task, also through tasks that were skipped: these had waited for
+//   their items and for what their `when` reads. Questions to models see nothing of the world. A
+//   call that acts may begin before one that reads and that it waited for only through values that
+//   it does not need.
 // - calls: No step that is not touched makes more calls in O than in W, and all together make no
 //   more of any kind.
 //
@@ -35,7 +45,8 @@
 namespace sluice::laws {
 
 struct LawBroken {
-  std::string law;   // "result", "failure", "effects", "order", "calls"; "optimizer", "stuck"
+  std::string law;   // "result", "failure", "effects", "held_up", "order", "calls"; "optimizer",
+                     // "stuck"
   std::string what;  // in words
 };
 

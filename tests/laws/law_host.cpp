@@ -214,6 +214,10 @@ void LawHost::make_alone(const StartCall& start) {
 
 void LawHost::end(const CallRef& call, Outcome outcome) {
   if (open_.erase(call) == 0) return;
+  // As all that comes from outside.
+  if (auto* returned = std::get_if<CallReturned>(&outcome)) {
+    returned->output = returned->output.with_labels({.untrusted = true});
+  }
   if (auto key = keeping_.find(call); key != keeping_.end()) {
     if (const Value* output = to_keep(outcome)) kept_->insert_or_assign(key->second, *output);
     keeping_.erase(key);
@@ -235,7 +239,7 @@ void LawHost::go_on(const CallRef& call) {
   --stream.credit;
   const Value item = stream.items[stream.given++];
   later(kNsPerMs, [this, call] { go_on(call); });
-  inbox_->deliver({now(), ItemEmitted{call, item}});
+  inbox_->deliver({now(), ItemEmitted{call, item.with_labels({.untrusted = true})}});
 }
 
 void LawHost::resume(const CallRef& call) {

@@ -13,8 +13,8 @@ constexpr int kMostSteps = 200'000;
 std::vector<LawFrame::Step> steps_of(const PhysicalPlan& plan) {
   std::vector<LawFrame::Step> steps;
   for (const PhysicalStep& step : plan.steps) {
-    LawFrame::Step known{step.logical.id, {}, step.mapped, step.fallback_of};
-    for (const Edge& edge : step.edges) known.reads.emplace_back(edge.from, edge.mode);
+    LawFrame::Step known{step.logical.id, {}, step.when.has_value(), step.mapped, step.fallback_of};
+    for (const Edge& edge : step.edges) known.reads.push_back({edge.from, edge.mode, edge.use});
     steps.push_back(std::move(known));
   }
   return steps;

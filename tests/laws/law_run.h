@@ -30,9 +30,15 @@ struct LawCall {
 
 // One execution of a plan inside of the run.
 struct LawFrame {
+  struct Read {
+    std::uint32_t from = kNoIndex;
+    EdgeMode mode = EdgeMode::kWhole;
+    EdgeUse use = EdgeUse::kBody;
+  };
   struct Step {
     std::string id;
-    std::vector<std::pair<std::uint32_t, EdgeMode>> reads;
+    std::vector<Read> reads;
+    bool conditional = false;  // has a `when`
     bool mapped = false;
     std::uint32_t stands_in_for = kNoIndex;  // on_error of that step names it
   };

@@ -10,6 +10,7 @@
 #include <map>
 #include <string>
 
+#include "data/json.h"
 #include "plan/lower.h"
 #include "plan/parse.h"
 #include "plan/physical_codec.h"
@@ -24,7 +25,25 @@ std::uint64_t seeds() {
   return std::getenv("SLUICE_TEST_LONG") != nullptr ? 20'000 : 300;
 }
 
-// For a person.
+void show_calls(const LawCase& of) {
+  for (const char* choice : {"", "all"}) {
+    auto made = optimize_plan({.plan = of.plan,
+                               .tools = *of.tools,
+                               .params = &of.params,
+                               .cost = {},
+                               .settings = only_pass(choice)});
+    ASSERT_TRUE(made) << made.error().to_string();
+    const LawRun run = run_law_plan(made->physical, *of.tools, of.params, of.seed, {});
+    std::cout << "calls of " << (*choice == '\0' ? "none" : choice) << ", result "
+              << preview(run.result, 400) << " " << run.error << "\n";
+    for (const LawCall& call : run.calls) {
+      std::cout << "  " << call.began << " " << call.what << " for " << call.task << " with "
+                << preview(call.args, 200) << "\n";
+    }
+  }
+}
+
+// For a person; SLUICE_TEST_TRACE shows the calls, too.
 TEST(Laws, OneSeed) {
   const char* text = std::getenv("SLUICE_SEED");
   if (text == nullptr) GTEST_SKIP() << "SLUICE_SEED names one";
@@ -33,6 +52,7 @@ TEST(Laws, OneSeed) {
   std::string why;
   auto made = random_case(seed, &why);
   ASSERT_TRUE(made) << why;
+  if (std::getenv("SLUICE_TEST_TRACE") != nullptr) show_calls(*made);
   const LawReport report = check_law(*made);
   EXPECT_FALSE(report.broken) << failure_text(*made, report);
 }
@@ -216,6 +236,45 @@ TEST_F(BrokenLaws, EffectsInAnotherOrder) {
   LawRun other = run();
   other.calls[2].began = 2;
   EXPECT_EQ(broken(other), "order");
+}
+TEST_F(BrokenLaws, AReadingBeforeWhatItWaitedFor) {
+  LawRun written = run();
+  written.calls[2] = call("c", "t.get", Effect::kRead, 5);
+  EXPECT_FALSE(compare_runs(written, written));
+  LawRun other = written;
+  other.calls[2].began = 2;
+  EXPECT_EQ(compare_runs(written, other)->law, "order");
+}
+// b, then d whose condition reads it and that is skipped, then c.
+TEST_F(BrokenLaws, AnOrderThroughASkippedStep) {
+  LawRun written = run();
+  LawFrame& root = written.frames[0];
+  root.steps[2].reads = {{3, EdgeMode::kOrder}};
+  root.steps.push_back({"d", {{1, EdgeMode::kWhole, EdgeUse::kWhen}}, true});
+  root.tasks[{3, 0}] = TraceKind::kTaskSkipped;
+  LawRun other = written;
+  other.calls[2].began = 2;
+  EXPECT_EQ(compare_runs(written, other)->law, "order");
+  root.steps[3].reads[0].use = EdgeUse::kBody;  // nobody looked at b
+  EXPECT_FALSE(compare_runs(written, other));
+}
+TEST_F(BrokenLaws, ADeedThatAFailureHeldUp) {
+  LawRun written = run();
+  written.status = RunStatus::kFailed;
+  written.failed = written.by_itself = {"a"};
+  written.failed.insert("c");
+  written.calls.pop_back();
+  LawFrame& root = written.frames[0];
+  root.steps[2].reads = {{3, EdgeMode::kOrder}};
+  root.steps.push_back({"d", {{0, EdgeMode::kWhole, EdgeUse::kWhen}}, true});
+  root.tasks[{0, 0}] = root.tasks[{2, 0}] = root.tasks[{3, 0}] = TraceKind::kTaskFailed;
+  LawRun other = run();
+  other.frames = written.frames;
+  other.frames[0].tasks[{2, 0}] = TraceKind::kTaskDone;
+  other.frames[0].tasks[{3, 0}] = TraceKind::kTaskDone;
+  EXPECT_FALSE(compare_runs(written, other)) << "d went well";
+  other.frames[0].tasks[{3, 0}] = TraceKind::kTaskSkipped;
+  EXPECT_EQ(compare_runs(written, other)->law, "held_up");
 }
 TEST_F(BrokenLaws, MoreCalls) {
   LawRun other = run();

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/laws/guarded_steps.h"
 #include "tests/laws/steps_writer.h"
 
 namespace sluice::laws {
@@ -47,7 +48,9 @@ RandomPlan random_typed_plan(std::uint64_t seed) {
   }
   StepsWriter steps(dice, true, {"n0", "n1"}, sub_param);
   steps.write(dice.between(2, 6), dice.between(1, 3));
+  if (seed % 9 == 3) steps.write_told_table();  // the other plans stay what they are
   text += "steps:\n" + steps.lines("  ");
+  if (seed % 9 == 7) text += guarded_steps(dice, sub_param);
   if (!dice.one_in(12)) text += "result: " + steps.result() + "\n";
   plan.text = std::move(text);
   std::vector<Value::Member> given;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/laws/plan_parts.h"
+#include "tests/laws/told_table.h"
 
 namespace sluice::laws {
 
@@ -29,6 +30,27 @@ class StepsWriter {
     if (root_ && dice_.one_in(2)) pipe_steps();
     if (!sub_param_.empty()) call_step();
     for (int i = 0; i < sinks; ++i) sink_step();
+  }
+
+  // A table over rows that calls have answered questions about. Who else reads these is rare.
+  void write_told_table() {
+    std::erase_if(items_, [](const Items& items) {
+      return items.kind != Kind::kRow && items.kind != Kind::kInt;
+    });
+    if (items_.empty()) return;
+    const Items items = dice_.any(items_);
+    const auto source = std::ranges::find(grown_, items.source, &Grown::id);
+    const bool skips = source != grown_.end() && source->may_skip;
+    ToldTable told = told_table(dice_, items, skips, params_, [this] { return new_id(); });
+    for (Made& made : told.before) {
+      written_.emplace_back(made.grown.id, std::move(made.fields));
+      if (dice_.one_in(4)) grown_.push_back(std::move(made.grown));
+    }
+    const std::string list = quoted(fmt::format("steps.{}.output", told.table.grown.id));
+    add(std::move(told.table.grown), std::move(told.table.fields));
+    if (!dice_.one_in(2)) return;
+    add({new_id(), Kind::kInt, ++lengths_},
+        {{"for_each", list}, {"tool", "t.pay"}, {"with", "{x: \"{{ item }}\"}"}});
   }
 
   // Steps of one task each, without effects: a plan that may become a part of the one around it.

@@ -13,8 +13,16 @@ namespace sluice {
 namespace {
 
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+
+// A plan whose model this process runs itself.
+std::string with_engine(std::string_view steps) {
+  std::string text = with_tools(steps);
+  const std::string_view server = "kind: openai, url: 'http://m', model: small";
+  return text.replace(text.find(server), server.size(), "kind: embedded, file: m.gguf");
+}
 
 TEST(ShareEqualCalls, PureCallsOnly) {
   auto done = optimize_text(with_tools(R"(
@@ -94,7 +102,7 @@ TEST(RankByCost, BeyondWhatCanBeToldApartReadersStillComeLater) {
 }
 
 TEST(KeepPrefixes, OfAQuestionThatIsFollowedByAnother) {
-  auto done = optimize_text(with_tools(R"(
+  auto done = optimize_text(with_engine(R"(
   first:
     for_each: "{{ params.p }}"
     llm: default
@@ -118,7 +126,7 @@ TEST(KeepPrefixes, OfAQuestionThatIsFollowedByAnother) {
 }
 
 TEST(KeepPrefixes, OfTheSameMessages) {
-  auto done = optimize_text(with_tools(R"(
+  auto done = optimize_text(with_engine(R"(
   first:
     llm: default
     with:
@@ -145,10 +153,10 @@ TEST(KeepPrefixes, NotWhereTheBeginningsDiffer) {
       "prompt: \"Entry: {{ item.text }}, {{ steps.first.output[index] }}\", tools: [calc]",
   };
   for (const char* second : seconds) {
-    auto done = optimize_text(with_tools(R"(
+    auto done = optimize_text(with_engine(R"(
   first: {for_each: "{{ params.p }}", llm: default, with: {prompt: "Entry: {{ item.text }}"}}
   second: {for_each: "{{ params.p }}", llm: default, with: {)" +
-                                         std::string(second) + "}}\n"),
+                                          std::string(second) + "}}\n"),
                               {"keep_prefixes"});
     EXPECT_FALSE(done.physical("first").advice.prefix_returns) << second;
     EXPECT_THAT(done.notes(), IsEmpty()) << second;
@@ -164,17 +172,40 @@ TEST(KeepPrefixes, LongTextsOfSeveralStepsAreGrouped) {
         "}}}}\"}}}}\n",
         id, text);
   };
-  auto both = optimize_text(with_tools(step("a", one) + step("b", two) + step("c", "short")),
+  auto both = optimize_text(with_engine(step("a", one) + step("b", two) + step("c", "short")),
                             {"keep_prefixes"});
   EXPECT_EQ(both.physical("a").advice.order, "sharing");
   EXPECT_EQ(both.physical("b").advice.order, "sharing");
   EXPECT_EQ(both.physical("c").advice.order, "");
-  auto alone = optimize_text(with_tools(step("a", one) + step("c", "short")), {"keep_prefixes"});
+  auto alone = optimize_text(with_engine(step("a", one) + step("c", "short")), {"keep_prefixes"});
   EXPECT_EQ(alone.physical("a").advice.order, "") << "there is nothing to keep it apart from";
 }
 
+// Nothing that we say reaches a server: to promise that it keeps something would be a lie.
+TEST(KeepPrefixes, NothingIsPromisedForServers) {
+  const std::string start(1500, 'a');
+  const std::string other(1500, 'b');
+  auto done = optimize_text(with_tools(fmt::format(R"(
+  first: {{for_each: "{{{{ params.p }}}}", llm: default, with: {{prompt: "{0} {{{{ item }}}} New?"}}}}
+  second:
+    for_each: "{{{{ params.p }}}}"
+    llm: default
+    with: {{prompt: "{0} {{{{ item }}}} Was it {{{{ steps.first.output[index] }}}}?"}}
+  third: {{for_each: "{{{{ params.p }}}}", llm: default, with: {{prompt: "{1} {{{{ item }}}}"}}}}
+)",
+                                                   start, other)),
+                            {"keep_prefixes"});
+  for (const char* id : {"first", "second", "third"}) {
+    EXPECT_EQ(done.physical(id).advice, StepAdvice()) << id;
+  }
+  const std::string why = "its model runs behind a server, which keeps what it likes";
+  EXPECT_THAT(done.notes(), ElementsAre("keep_prefixes refused first: " + why,
+                                        "keep_prefixes refused second: " + why,
+                                        "keep_prefixes refused third: " + why));
+}
+
 TEST(Advice, IsRecorded) {
-  auto done = optimize_text(with_tools(R"(
+  auto done = optimize_text(with_engine(R"(
   first: {for_each: "{{ params.p }}", llm: default, with: {prompt: "Entry: {{ item.text }} New?"}}
   second:
     for_each: "{{ params.p }}"

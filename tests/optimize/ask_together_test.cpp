@@ -67,6 +67,40 @@ TEST(AskTogether, OneCallWithAFieldForEach) {
   EXPECT_LT(done.plan.after.calls.middle, done.plan.before.calls.middle);
 }
 
+double saved_tokens(const std::string& settings, const std::string& prompt_of_two) {
+  const Optimized done = optimize_text(
+      "sluice: 1\nallow: [ask_together]\nparams: {p: {type: string}}\n"
+      "models: {default: " +
+          settings + "}\nsteps:\n" + prompt_of_two,
+      {"ask_together"}, "{\"p\": \"" + std::string(4000, 'x') + "\"}");
+  EXPECT_EQ(done.plan.notes.size(), 1U);
+  EXPECT_EQ(done.plan.notes.at(0).saved_calls, 1);
+  return done.plan.notes.at(0).saved_tokens.value_or(0);
+}
+
+// A server reads the common part with each question. The embedded engine reads what prompts begin
+// with once in any case; what stands behind the question it reads each time.
+TEST(AskTogether, SavesOnlyTokensThatWouldBeRead) {
+  const std::string server = "{kind: openai, url: 'http://m', model: small}";
+  const std::string embedded = "{kind: embedded, file: m.gguf}";
+  const std::string alone = "{kind: embedded, file: m.gguf, deterministic: true}";
+  const std::string behind =
+      "  a: {llm: default, with: {prompt: \"{{ params.p }}\\n\\nWhat is it about?\"}}\n"
+      "  b: {llm: default, with: {prompt: \"{{ params.p }}\\n\\nIs it urgent?\"}}\n"
+      "  c: {value: \"{{ steps.a.output }} {{ steps.b.output }}\"}\n";
+  const std::string before =
+      "  a: {llm: default, with: {prompt: \"What is it about?\\n\\n{{ params.p }}\"}}\n"
+      "  b: {llm: default, with: {prompt: \"Is it urgent?\\n\\n{{ params.p }}\"}}\n"
+      "  c: {value: \"{{ steps.a.output }} {{ steps.b.output }}\"}\n";
+  // 4,000 bytes are a thousand tokens; the question in the middle of one call, its number, its
+  // name and the field of its answer cost some.
+  EXPECT_NEAR(saved_tokens(server, behind), 970, 30);
+  EXPECT_NEAR(saved_tokens(server, before), 970, 30);
+  EXPECT_NEAR(saved_tokens(alone, behind), 970, 30) << "deterministic: no shared beginning";
+  EXPECT_EQ(saved_tokens(embedded, behind), 0);
+  EXPECT_NEAR(saved_tokens(embedded, before), 970, 30);
+}
+
 TEST(AskTogether, RowByRow) {
   Optimized done = asked(R"(
   rows: {tool: lines, with: {args: ["{{ params.p }}"]}}

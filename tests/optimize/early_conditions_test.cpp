@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "fmt/format.h"
+#include "plan/rewrite.h"
 #include "tests/optimize/optimizing.h"
 
 namespace sluice {
@@ -269,6 +271,26 @@ const Refusal kRefusals[] = {
   kept: {when: "{{ params.n > 2 }}", value: "{{ steps.ask.output }}"}
 )",
      "paid comes after it", "{{ [steps.kept.output, steps.paid.output] }}"},
+    {"after the reader", R"(
+  ask: {llm: default, with: {prompt: "{{ params.p }}"}}
+  kept: {when: "{{ steps.ask.output == 'yes' and params.n > 2 }}", value: 1}
+  paid: {after: [kept], tool: pay}
+)",
+     "paid would not be held up by ask", "{{ [steps.kept.output, steps.paid.output] }}"},
+    {"a status of what is skipped with the reader", R"(
+  ask: {llm: default, with: {prompt: "{{ params.p }}"}}
+  told: {when: "{{ steps.ask.output == 'yes' and params.n > 2 }}", value: 1}
+  more: {value: "{{ steps.told.output }}"}
+  kept: {when: "{{ steps.more.status == 'skipped' }}", tool: pay}
+)",
+     "kept would not be held up by ask"},
+    {"an effect before it", R"(
+  paid: {tool: put.exec, with: {sql: insert into t values (1) }}
+  ask: {llm: default, with: {prompt: "{{ steps.paid.output }}"}}
+  told: {when: "{{ steps.ask.output == 'yes' and params.n > 2 }}", value: 1}
+  kept: {join: {told: {skipped: {value: 2}}}, tool: pay, with: {stdin: "{{ steps.told.output }}"}}
+)",
+     "what comes behind told would not wait for paid"},
     {"whole list", R"(
   ask: {for_each: "{{ params.p }}", llm: default, with: {prompt: "{{ item.text }}"}}
   kept:
@@ -384,6 +406,79 @@ TEST(EarlyConditions, RefusedWhereItCouldBeSeen) {
       EXPECT_THAT(done.notes(), Contains("early_conditions refused ask: " + std::string(each.why)));
     }
   }
+}
+
+TEST(EarlyConditions, OrderThatIsKeptAnyhow) {
+  // Nothing acts behind `one`; `two` is skipped by itself; `three` is followed by values only.
+  auto done =
+      early(R"(
+  ask: {llm: default, with: {prompt: "{{ params.p }}"}}
+  one: {when: "{{ steps.ask.output == 'yes' and params.n > 2 }}", value: 1}
+  told: {after: [one], value: 1}
+  ask_too: {llm: default, with: {prompt: "too {{ params.p }}"}}
+  two: {when: "{{ params.n > 2 }}", tool: pay, with: {stdin: "{{ steps.ask_too.output }}"}}
+  paid: {after: [two], tool: pay}
+  ask_all: {llm: default, with: {prompt: "all {{ params.p }}"}}
+  three: {when: "{{ steps.ask_all.output == 'yes' and params.n > 2 }}", value: 1}
+  kept: {join: {three: {skipped: {value: 2}}}, tool: pay, with: {stdin: "{{ steps.three.output }}"}}
+)",
+            "result: \"{{ [steps.kept.output, steps.told.output, steps.paid.output] }}\"\n");
+  for (const char* id : {"ask", "ask_too", "ask_all"}) {
+    EXPECT_THAT(done.step(id), HasSubstr("when {{ (params.n > 2) is possible }};")) << id;
+  }
+}
+
+// Nobody reads `dead`: it keeps no condition from `ask`, and what `ask` saves is told once.
+TEST(EarlyConditions, DeadReadersDoNotCount) {
+  const char* const steps = R"(
+  ask: {for_each: "{{ params.p }}", llm: default, with: {prompt: "{{ item.text }}?"}}
+  dead: {for_each: "{{ params.p }}", value: "{{ steps.ask.output[index] }}"}
+  kept:
+    for_each: "{{ params.p }}"
+    when: "{{ item.ok }}"
+    value: "{{ steps.ask.output[index] }}"
+)";
+  auto done =
+      optimize_text(with_tools(steps, kResult), {"drop_dead_steps", "early_conditions"}, "");
+  EXPECT_THAT(done.step("ask"), HasSubstr("when {{ item.ok is possible }};"));
+  done = optimize_text(with_tools(steps, "result: 5\n"), {"drop_dead_steps", "early_conditions"});
+  for (const PassNote& note : done.plan.notes) EXPECT_EQ(note.pass, "drop_dead_steps");
+}
+
+TEST(EarlyConditions, OneThatIsTooDeepKeepsNoOthersFromTheirs) {
+  const auto nested = [](std::size_t n) {
+    return "item.x == " + std::string(n, '[') + std::string(n, ']');
+  };
+  std::size_t most = 1;
+  while (expression_binding(nested(most + 1), {})) ++most;
+  auto done = early(R"(
+  deep: {for_each: "{{ params.p }}", when: "{{ )" +
+                    nested(most) + R"( }}", llm: default, with: {prompt: "{{ item.text }}?"}}
+  ask: {for_each: "{{ params.p }}", llm: default, with: {prompt: "{{ item.text }}!"}}
+  kept:
+    for_each: "{{ params.p }}"
+    when: "{{ item.ok }}"
+    join: {deep: {skipped: skip}}
+    value: "{{ [steps.deep.output[index], steps.ask.output[index]] }}"
+)");
+  ASSERT_EQ(done.error, "");
+  EXPECT_THAT(done.step("ask"), HasSubstr("when {{ item.ok is possible }};"));
+  EXPECT_EQ(done.step("deep"), step_line(*done.written->find_step("deep")));
+  EXPECT_THAT(done.notes(), Contains(HasSubstr("early_conditions refused deep: ")));
+}
+
+// Each of many steps has a condition of its own and reads the one before.
+TEST(EarlyConditions, ConditionsDoNotPileUp) {
+  std::string steps = "  s0: {tool: calc}\n";
+  for (int i = 1; i <= 200; ++i) {
+    steps += fmt::format("  s{}: {{when: \"{{{{ params.p != {} }}}}\", tool: calc, ", i, i);
+    steps += fmt::format("with: {{args: [\"{{{{ steps.s{}.output }}}}\"]}}}}\n", i - 1);
+  }
+  auto done = early(steps, "result: \"{{ steps.s200.output }}\"\n");
+  ASSERT_EQ(done.error, "");
+  const Step* first = done.plan.rewritten->find_step("s0");
+  ASSERT_TRUE(first->when);
+  EXPECT_EQ(first->when->expr.conjuncts().size(), 8U);
 }
 
 TEST(EarlyConditions, ASubPlanThatWaitsIsLeftAlone) {

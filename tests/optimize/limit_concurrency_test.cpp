@@ -11,28 +11,16 @@
 #include "cost/call_levels.h"
 #include "plan/physical_codec.h"
 #include "tests/optimize/optimizing.h"
+#include "tests/optimize/remembered.h"
 
 namespace sluice {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 const std::vector<std::string> kOnly = {"limit_concurrency"};
-
-class Remembered final : public StatisticsStore {
- public:
-  std::optional<StepStatistics> find(const Hash256& step) const override {
-    const auto found = table.find(step);
-    return found == table.end() ? std::nullopt : std::optional(found->second);
-  }
-  void add(const StatisticsTable& more) override {
-    for (const auto& [hash, known] : more) table[hash].merge(known);
-  }
-  std::string problem() const override { return ""; }
-
-  StatisticsTable table;
-};
 
 // Calls at once, and how long each of `calls` calls took.
 struct Seen {
@@ -148,6 +136,36 @@ TEST(LimitConcurrency, NeverMoreThanIsStated) {
   auto done = with_history({{"first", {{8, 1}, {16, 8}}}, {"second", {{8, 1}, {16, 8}}}});
   EXPECT_EQ(done.physical("first").resource_limit, 8U);
   EXPECT_EQ(done.physical("first").advice.most_at_once, 0U);
+}
+
+// Each of the calls of a bulk was under way with the others: what was seen of calls at once says
+// nothing of bulks at once, and a limit would only make bulks smaller.
+TEST(LimitConcurrency, LeavesCallsAloneThatGoOutAsOne) {
+  const std::string text =
+      "sluice: 1\nparams: {p: {}}\ntools:\n"
+      "  words: {kind: python, file: w.py, functions: {embed: {effect: pure, bulk: 10}, "
+      "one: {effect: pure}}}\n"
+      "steps:\n"
+      "  many: {for_each: \"{{ params.p }}\", tool: words.embed, with: {x: \"{{ item }}\"}}\n"
+      "  one: {for_each: \"{{ params.p }}\", tool: words.one, with: {x: \"{{ item }}\"}}\n";
+  const Optimized plain = optimize_text(text, kOnly, kParams);
+  Remembered history;
+  for (const char* id : {"many", "one"}) {
+    StatisticsTable table;
+    levels_of({{4, 1}, {8, 8}}).put(plain.physical(id).step_hash, table);
+    history.add(table);
+  }
+  CostInputs cost;
+  cost.history = &history;
+  const Optimized both = optimize_text(text, {"bulk_calls", "limit_concurrency"}, kParams, cost);
+  EXPECT_EQ(both.physical("many").advice.bulk, 10U);
+  EXPECT_EQ(both.physical("many").advice.most_at_once, 0U);
+  EXPECT_EQ(both.physical("one").advice.most_at_once, 4U);
+  EXPECT_THAT(both.notes(),
+              Contains("limit_concurrency refused many: its calls go out together: what "
+                       "was seen of calls at once does not tell of these"));
+  const Optimized alone = optimize_text(text, kOnly, kParams, cost);
+  EXPECT_EQ(alone.physical("many").advice.most_at_once, 4U) << "nothing goes out together";
 }
 
 TEST(LimitConcurrency, OfServersButNotOfEmbeddedModels) {

@@ -11,6 +11,7 @@
 #include "plan/lower.h"
 #include "plan/physical_codec.h"
 #include "tests/optimize/optimizing.h"
+#include "tests/optimize/remembered.h"
 
 namespace sluice {
 namespace {
@@ -77,6 +78,30 @@ TEST(Optimizer, StepsKeepTheirMeaning) {
   EXPECT_EQ(done.rewritten().written, done.written);
   EXPECT_EQ(done.rewritten("sub").written, *done.written->find_plan("sub"));
   EXPECT_THAT(done.physical("c").logical_ids, ElementsAre("c", "d"));
+}
+
+TEST(Optimizer, HistoryIsThatOfTheStepAsWritten) {
+  const std::string text = with_tools(
+      "  word: {value: hello}\n"
+      "  ask: {llm: default, with: {prompt: 'Say {{ steps.word.output }}'}}\n"
+      "result: '{{ steps.ask.output }}'\n");
+  const Optimized first = optimize_text(text, {"fold_constants"});
+  ASSERT_EQ(first.step("ask"), "llm default {prompt: Say {{ \"hello\" }}}");
+  StepStatistics seen;
+  seen.tasks = seen.calls = 10;
+  for (int i = 0; i < 10; ++i) seen.seconds.add(100);
+  Remembered history;
+  const auto tools = catalog_of(*first.written);
+  const auto written = lower_plan(first.written, *tools);
+  ASSERT_TRUE(written);
+  for (const PhysicalStep& step : (*written)->steps) {
+    if (step.logical.id == "ask") history.add({{step.step_hash, seen}});
+  }
+  const Optimized again = optimize_text(text, {"fold_constants"}, "", {.history = &history});
+  const StepEstimate* asked = again.plan.after.find("ask");
+  ASSERT_NE(asked, nullptr);
+  EXPECT_EQ(asked->call_s.source, EstimateSource::kHistory);
+  EXPECT_NEAR(asked->call_s.middle, 100, 5);
 }
 
 TEST(Optimizer, WhatCameOutCanBeRecordedAndVerified) {
@@ -190,10 +215,6 @@ TEST(PlanDraft, Conditions) {
   ASSERT_TRUE(of.draft.add_condition(of.at("c"), "steps.a.output.ok"));
   EXPECT_EQ(of.line("c"), "when {{ steps.a.output.ok and true }}; value {{ steps.a.output }}");
   EXPECT_FALSE(of.draft.add_condition(of.at("c"), "1 +"));
-  of.draft.state_join_skip(of.at("c"), "a");
-  EXPECT_EQ(
-      of.line("c"),
-      "when {{ steps.a.output.ok and true }}; value {{ steps.a.output }}; join a skipped skip");
 }
 
 TEST(PlanDraft, RedirectRefusesStandIns) {

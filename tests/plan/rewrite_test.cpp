@@ -154,6 +154,54 @@ TEST(Rewrite, SameBinding) {
   EXPECT_FALSE(same(6, 8)) << "what {{ }} gives is data, what is written is not";
 }
 
+TEST(Rewrite, SameRulesAreOfTheWayAndNotOfTheWork) {
+  const std::pair<const char*, const char*> rules[] = {
+      {"", "retry: {attempts: 2}"},
+      {"retry: {attempts: 2}", "retry: {attempts: 3}"},
+      {"retry: {attempts: 2}", "retry: {attempts: 2, delay: 2s}"},
+      {"retry: {attempts: 2}", "retry: {attempts: 2, on: [TIMEOUT]}"},
+      {"retry: {attempts: 2, on: [IO]}", "retry: {attempts: 2, on: [TIMEOUT]}"},
+      {"", "timeout: 1s"},
+      {"timeout: 1s", "timeout: 2s"},
+      {"", "cache: {ttl: 1h}"},
+      {"cache: {ttl: 1h}", "cache: {ttl: 2h}"},
+      {"", "concurrency: 2"},
+      {"concurrency: 1", "concurrency: 2"},
+      {"", "on_error: skip"},
+      {"on_error: skip", "on_error: {value: 1}"},
+  };
+  for (const auto& [one, other] : rules) {
+    SCOPED_TRACE(std::string(one) + " | " + other);
+    const std::string start = "{llm: default, with: {prompt: '{{ params.p }}'}, ";
+    PlanPtr plan =
+        parsed("  a: " + start + one + "}\n  b: " + start + other +
+               "}\n  c: {llm: default, with: {prompt: x}, when: '{{ params.p }}', " + one + "}\n");
+    EXPECT_FALSE(same_rules(plan->steps[0], plan->steps[1]));
+    EXPECT_TRUE(same_rules(plan->steps[0], plan->steps[2]));
+    EXPECT_TRUE(same_rules(plan->steps[1], plan->steps[1]));
+  }
+  PlanPtr plan = parsed("  a: {tool: calc, on_error: fail}\n  b: {tool: calc}\n");
+  EXPECT_TRUE(same_rules(plan->steps[0], plan->steps[1])) << "that is what happens without it";
+  EXPECT_EQ(rules_text(plan->steps[1]), "");
+}
+
+TEST(Rewrite, SameJoins) {
+  const char* const joins[] = {"{skipped: fail}", "{failed: skip}", "{skipped: {value: 1}}",
+                               "{skipped: {value: 2}}", "{skipped: {value: 1}, failed: skip}"};
+  for (const char* one : joins) {
+    for (const char* other : joins) {
+      PlanPtr plan = parsed(std::string("  a: {value: 1}\n  b: {value: '{{ steps.a.output }}', "
+                                        "join: {a: ") +
+                            one + "}}\n  c: {value: '{{ steps.a.output }}', join: {a: " + other +
+                            "}}\n  d: {value: '{{ steps.a.output }}'}\n");
+      const bool same = same_join(join_of(plan->steps[1], "a"), join_of(plan->steps[2], "a"));
+      EXPECT_EQ(same, one == other) << one << " | " << other;
+      EXPECT_FALSE(same_join(join_of(plan->steps[1], "a"), join_of(plan->steps[3], "a"))) << one;
+      EXPECT_TRUE(same_join(join_of(plan->steps[3], "a"), JoinRule()));
+    }
+  }
+}
+
 TEST(Rewrite, ARewrittenPlanIsLoweredForTheWrittenOneAndRecorded) {
   PlanPtr plan = parsed(
       "  a: {value: [1]}\n  b: {value: [1]}\n"

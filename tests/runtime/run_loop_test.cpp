@@ -99,6 +99,28 @@ TEST_F(RunLoopTest, CancellingIsFinal) {
   EXPECT_EQ(outcome_->status, RunStatus::kCancelled);
 }
 
+// As an element that an expression reads has it; a secret among the items is none of the others'.
+TEST_F(RunLoopTest, AnItemHasWhatItsListIsLabelled) {
+  const Value secret = Value::string("k").with_labels({.secret = true});
+  const Value list = Value::array({Value::string("a"), secret}).with_labels({.untrusted = true});
+  start(
+      "sluice: 1\n"
+      "params: {xs: {}}\n"
+      "steps:\n"
+      "  each: {for_each: \"{{ params.xs }}\", value: \"{{ item }}\"}\n"
+      "  same: {for_each: \"{{ params.xs }}\", value: \"{{ steps.list.output[index] }}\"}\n"
+      "  list: {value: \"{{ params.xs }}\"}\n"
+      "result: [\"{{ steps.each.output[0] }}\", \"{{ steps.same.output[0] }}\"]\n",
+      Value::object({{"xs", list}}));
+  host_.run(1000);
+  ASSERT_TRUE(outcome_);
+  ASSERT_EQ(outcome_->status, RunStatus::kSucceeded);
+  for (const Value& first : outcome_->result.items()) {
+    EXPECT_TRUE(first.labels().untrusted);
+    EXPECT_FALSE(first.labels().secret);
+  }
+}
+
 TEST_F(RunLoopTest, TheSummaryStandsInPlanOrderAndCountsEveryTask) {
   start(
       "sluice: 1\n"

@@ -100,5 +100,23 @@ TEST(Summary, SaysWhatEarlierRunsAnswered) {
   }
 }
 
+TEST(Summary, ItemsOfAStreamAreKnownOnce) {
+  SummaryFold fold;
+  const PhysicalPlan plan = plan_of(kOne);
+  TraceEvent event;
+  event.set_step(plan, 0);
+  event.call.task = {1, 0, kNoIndex};
+  event.kind = TraceKind::kItemEmitted;
+  for (int i = 0; i < 3; ++i) fold.on_trace(event);
+  EXPECT_EQ(fold.summary().steps[0].known, 3U);
+  event.kind = TraceKind::kItemsKnown;
+  event.count = 3;
+  event.closed = true;
+  fold.on_trace(event);
+  EXPECT_EQ(fold.summary().steps[0].known, 3U);
+  EXPECT_EQ(fold.summary().steps[0].done, 3U);
+  EXPECT_TRUE(fold.summary().steps[0].closed);
+}
+
 }  // namespace
 }  // namespace sluice

@@ -72,6 +72,24 @@ TEST(ServiceLedgerTest, ForgetsOnlyWhoIsNotHere) {
   EXPECT_EQ(ledger.tenants().size(), 1U);
 }
 
+TEST(ServiceLedgerTest, ManyThatCameOnceAreForgottenTheOldestFirst) {
+  ServiceLedger ledger;
+  constexpr int kCame = 50'000;
+  ledger.arrive("t", "stays", 0);
+  for (int i = 0; i < kCame; ++i) {
+    const std::string name = "p" + std::to_string(i);
+    ledger.arrive("t", name, i);
+    ledger.leave("t", name, i);
+    ASSERT_LE(ledger.size(), 2 * ServiceLedger::kRemembered + 3);
+  }
+  EXPECT_EQ(ledger.programs().size(), 1U);  // who is here stays, however long ago it came
+  EXPECT_EQ(ledger.program_since_ns("stays", 99), 0);
+  EXPECT_EQ(ledger.program_since_ns("p0", -1), -1);
+  for (int i = kCame - static_cast<int>(ServiceLedger::kRemembered) + 1; i < kCame; ++i) {
+    EXPECT_EQ(ledger.program_since_ns("p" + std::to_string(i), -1), i);
+  }
+}
+
 TEST(ServiceLedgerTest, StrangeCallsDoNoHarm) {
   ServiceLedger ledger({{"zero", 0}, {"minus", -3}});
   ledger.leave("nobody", "nothing", 0);

@@ -20,7 +20,17 @@ Scenario quiet(std::size_t shape) {
   scenario.seed = 11 + shape;
   scenario.shape = shape;
   scenario.variant = kVariant;
+  if (plan_shapes()[shape].name == "rows") {  // its rows get other forms on the way
+    scenario.acts = {{ActKind::kReplan, 8, 1}, {ActKind::kReplan, 20, 2}};
+  }
   return scenario;
+}
+
+TEST(CrashPoints, OneShapeHasRowsThatGetOtherForms) {
+  const Scenario scenario = quiet(plan_shapes().size() - 1);
+  const WorldReport report = run_world(scenario);
+  EXPECT_EQ(report.replans, 2u) << describe(scenario);
+  EXPECT_TRUE(report.violations.empty());
 }
 
 class EveryCrashPoint : public ::testing::TestWithParam<std::size_t> {
@@ -70,12 +80,12 @@ TEST_P(EveryCrashPoint, OfTheRecoveryAndOfItsRecovery) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, EveryCrashPoint, ::testing::Range<std::size_t>(0, 18),
+INSTANTIATE_TEST_SUITE_P(Shapes, EveryCrashPoint, ::testing::Range<std::size_t>(0, 19),
                          [](const auto& info) {
                            return std::string(plan_shapes()[info.param].name);
                          });
 
-TEST(EveryCrashPointOfEveryShape, IsTested) { EXPECT_EQ(plan_shapes().size(), 18u); }
+TEST(EveryCrashPointOfEveryShape, IsTested) { EXPECT_EQ(plan_shapes().size(), 19u); }
 
 }  // namespace
 }  // namespace sluice::testing

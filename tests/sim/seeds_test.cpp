@@ -15,7 +15,7 @@ namespace {
 
 struct Tally {
   std::uint64_t seeds = 0, ended = 0, in_doubt = 0, damaged = 0, crashes = 0, deeds = 0, sqlite = 0;
-  std::uint64_t forks = 0, refused = 0, reused = 0, nested = 0;
+  std::uint64_t forks = 0, refused = 0, reused = 0, nested = 0, replans = 0;
   std::map<RunStatus, std::uint64_t> ends;
 
   void add(const Scenario& scenario, const WorldReport& report) {
@@ -30,6 +30,7 @@ struct Tally {
     refused += report.refused;
     reused += report.reused;
     nested += report.nested_restored;
+    replans += report.replans;
     if (report.ended) ++ends[report.status];
   }
 };
@@ -66,14 +67,17 @@ TEST(Simulation, EverySeedKeepsItsPromises) {
   }
   fmt::print("{} seeds ({} with SQLite): {} ended, {} left in doubt, {} crashes, {} deeds\n",
              tally.seeds, tally.sqlite, tally.ended, tally.in_doubt, tally.crashes, tally.deeds);
-  fmt::print("{} forks took over {} results, {} were refused; {} snapshots with nested plans\n",
-             tally.forks, tally.reused, tally.refused, tally.nested);
+  fmt::print(
+      "{} forks took over {} results, {} were refused; {} snapshots with nested plans; {} "
+      "other forms\n",
+      tally.forks, tally.reused, tally.refused, tally.nested, tally.replans);
   EXPECT_GT(tally.crashes, tally.seeds / 4) << "the worlds are too kind";
   EXPECT_GT(tally.deeds, tally.seeds) << "the plans do nothing";
   EXPECT_GT(tally.forks, tally.seeds / 20) << "nobody forks";
   EXPECT_GT(tally.reused, tally.forks) << "forks take over nothing";
   EXPECT_LT(tally.refused, tally.forks) << "most forks are refused";
   EXPECT_GT(tally.nested, tally.seeds / 2000) << "no snapshot has a plan produced below a sub-plan";
+  EXPECT_GT(tally.replans, tally.seeds / 100) << "no run gets another form of its rows";
   for (RunStatus status : {RunStatus::kSucceeded, RunStatus::kFailed, RunStatus::kCancelled}) {
     EXPECT_GT(tally.ends[status], 0u) << run_status_name(status) << " never happens";
   }

@@ -118,13 +118,15 @@ TEST_P(BadCsvTexts, SayWhere) {
 INSTANTIATE_TEST_SUITE_P(
     Texts, BadCsvTexts,
     testing::Values(
-        BadCsv{"too_few", "a,b\n1,2\n3\n", "line 3: 1 cells, the header has 2"},
+        BadCsv{"too_few", "a,b\n1,2\n3\n", "line 3: 1 cell, the header has 2"},
         BadCsv{"too_many", "a,b\n1,2,3\n", "line 2: 3 cells, the header has 2"},
-        BadCsv{"line_behind_quoted_lines", "a,b\n\"1\n1\n1\",2\n3\n", "line 5: 1 cells"},
+        BadCsv{"line_behind_quoted_lines", "a,b\n\"1\n1\n1\",2\n3\n", "line 5: 1 cell,"},
         BadCsv{"never_closed", "a\nb\n\"x\ny\n", "line 3: a quoted cell is never closed"},
         BadCsv{"behind_the_quote", "a\n\"x\"y\n", "line 2: text after the closing quote"},
         BadCsv{"twice", "a,b,a\n", "two columns are called 'a'"},
         BadCsv{"two_without_a_name", "a,,\n", "two columns have no name"},
+        BadCsv{"blank_header", "\na,b\n1,2\n", "line 1 is blank"},
+        BadCsv{"cr_alone", "a,b\r1,2\r", "line 1: lines end in CR alone"},
         BadCsv{"latin1", "a\nok\nCaf\xE9 au lait\n",
                "line 3 is not UTF-8 text: it has the byte 0xE9 behind 'Caf'"},
         BadCsv{"latin1_in_quotes", "a\n\"x\ny\xE9\"\n",
@@ -299,6 +301,37 @@ TEST_F(Tables, StreamTheirRowsAndPause) {
   ASSERT_EQ(seen->items.size(), 2000U);
   EXPECT_EQ(to_json(seen->items[1999]), R"({"n":1999})");
   EXPECT_TRUE((*seen->result)->output.is_null());
+}
+
+// Whoever takes an item may have enough of the call: what it was called with must live on.
+TEST_F(Tables, MayBeCancelledByWhoeverTakesARow) {
+  bench.write_file("in.jsonl", "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
+  auto tool = bench.open("table", R"({"file": "in.jsonl"})");
+  ASSERT_TRUE(tool);
+  auto call = ToolBench::make_call("rows", json("{}"));
+  call.streaming = true;
+  bool outlived = false;
+  auto captured = std::make_shared<int>(7);
+  const std::weak_ptr<int> watched = captured;
+  auto cancel = [&tool, watched, &outlived, own = std::move(captured)](Observed& so_far) {
+    const std::weak_ptr<int> alive = watched;
+    bool* const told = &outlived;
+    tool->cancel(so_far.id);
+    *told = !alive.expired();
+    return true;
+  };
+  auto seen = bench.start(*tool, call, std::move(cancel));
+  EXPECT_EQ(shown(bench.wait(seen)), "CANCELLED");
+  EXPECT_EQ(seen->items.size(), 1U);
+  EXPECT_TRUE(outlived) << "the callback was gone while it ran";
+  EXPECT_TRUE(watched.expired()) << "and is kept for ever";
+}
+
+TEST_F(Tables, AreScannedNoFurtherThanWanted) {
+  bench.write_file("in.csv", "n,t\n1,a\n2,b\n3\n");
+  const TableSource source{bench.folder / "in.csv", TableFormat::kCsv, "", ""};
+  EXPECT_EQ(scan_table(source, 2)->rows, 2U);
+  EXPECT_EQ(scan_table(source).error().code(), ErrorCode::kTableInvalid);
 }
 
 TEST_F(Tables, GiveWholeRowsAndOnlySoMany) {

@@ -31,7 +31,10 @@ TEST(Allow, NamesOfPasses) {
 TEST(Allow, NamesThatAreNone) {
   const Checked close = check_text(allowing("[reorder_template]"));
   EXPECT_THAT(close.errors(), ElementsAre("2:9 PASS_UNKNOWN"));
-  EXPECT_THAT(close.text(), HasSubstr("no pass reorder_template; did you mean reorder_templates?"));
+  EXPECT_THAT(close.text(), HasSubstr("no pass reorder_template; did you mean reorder_templates? "
+                                      "(what can be allowed: ask_together, "));
+  EXPECT_THAT(check_text(allowing("[nothing_like_it]")).text(),
+              HasSubstr("no pass nothing_like_it (what can be allowed: "));
   const Checked exact = check_text(allowing("[hedge_calls, merge_equal_steps]"));
   EXPECT_THAT(exact.errors(), ElementsAre("2:22 PASS_UNKNOWN"));
   EXPECT_THAT(exact.text(),

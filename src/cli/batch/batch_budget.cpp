@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "cli/numbers_text.h"
 #include "runtime/summary.h"
@@ -80,7 +81,18 @@ void BudgetKeeper::restored(std::string_view folded) {
   began_ = fold.summary().start_ns;
 }
 
+void BudgetKeeper::measured() {
+  before_.tokens += std::exchange(used_tokens_, 0);
+  before_.usd += std::exchange(used_usd_, 0);
+  if (began_ != 0) {
+    before_.seconds += static_cast<double>(now_ - began_) / static_cast<double>(kNsPerSecond);
+  }
+  began_ = now_ = 0;
+  for (auto& [hash, step] : steps_) step.open = 0;
+}
+
 void BudgetKeeper::on_trace(const TraceEvent& event) {
+  now_ = event.at;
   switch (event.kind) {
     case TraceKind::kRecoveryBegan:
       recovering_ = true;
@@ -89,6 +101,7 @@ void BudgetKeeper::on_trace(const TraceEvent& event) {
       recovering_ = false;
       if (!anew_) return;
       used_tokens_ = used_usd_ = 0;
+      before_ = {};
       began_ = event.at;
       return;
     case TraceKind::kCallStarted:
@@ -151,17 +164,29 @@ bool BudgetKeeper::lets(const PhysicalStep& step) {
   return false;
 }
 
+bool BudgetKeeper::lets(const StartCall& start) {
+  return start.step == nullptr || start.call.call != 0 || lets(*start.step);
+}
+
 bool BudgetKeeper::exceeded() {
   const double tokens = set_aside(&Asked::expected_tokens, &Asked::mean_tokens,
                                   &Asked::square_tokens, &Asked::most_tokens);
   const double usd =
       set_aside(&Asked::expected_usd, &Asked::mean_usd, &Asked::square_usd, &Asked::most_usd);
-  if (budget_.tokens && used_tokens_ + tokens > *budget_.tokens) {
-    words_ = fmt::format("{} of {} tokens are used, and calls that are due want about {}",
-                         whole(used_tokens_), whole(*budget_.tokens), whole(tokens));
-  } else if (budget_.usd && used_usd_ + usd > *budget_.usd) {
-    words_ = fmt::format("{:.4f} of {:.4f} usd are used, and calls that are due want about {:.4f}",
-                         used_usd_, *budget_.usd, usd);
+  const double all_tokens = before_.tokens + used_tokens_;
+  const double all_usd = before_.usd + used_usd_;
+  if (budget_.tokens && all_tokens + tokens > *budget_.tokens) {
+    const std::string measuring =
+        before_.tokens > 0 ? fmt::format(" ({} of them to measure quality)", whole(before_.tokens))
+                           : "";
+    words_ = fmt::format("{} of {} tokens are used{}, and calls that are due want about {}",
+                         whole(all_tokens), whole(*budget_.tokens), measuring, whole(tokens));
+  } else if (budget_.usd && all_usd + usd > *budget_.usd) {
+    const std::string measuring =
+        before_.usd > 0 ? fmt::format(" ({:.4f} of them to measure quality)", before_.usd) : "";
+    words_ =
+        fmt::format("{:.4f} of {:.4f} usd are used{}, and calls that are due want about {:.4f}",
+                    all_usd, *budget_.usd, measuring, usd);
   }
   return !words_.empty();
 }
@@ -169,8 +194,9 @@ bool BudgetKeeper::exceeded() {
 bool BudgetKeeper::time_is_over(SteadyNs now) {
   if (!words_.empty()) return true;
   if (recovering_ || !budget_.seconds || began_ == 0) return false;
+  now_ = now;
   const double worked = static_cast<double>(now - began_) / static_cast<double>(kNsPerSecond);
-  if (worked < *budget_.seconds) return false;
+  if (before_.seconds + worked < *budget_.seconds) return false;
   words_ = fmt::format("{:.0f} seconds", *budget_.seconds);
   return true;
 }

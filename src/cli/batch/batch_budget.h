@@ -1,7 +1,8 @@
 // What may be spent on a batch, and when that is reached: what was used, and what the calls under
 // way will probably use, which is set aside for them. So a batch goes beyond its budget only by
 // what cannot be known of calls before they end. Folds the run's trace, that of earlier processes
-// too. The run's thread.
+// too, and before it the traces of the runs that measured quality: a value, to be copied where the
+// next run is watched. The run's thread.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include "cost/plan_cost.h"
 #include "data/hash.h"
 #include "host/runs/run_header.h"
+#include "runtime/effect.h"
 #include "runtime/trace.h"
 
 namespace sluice::cli {
@@ -28,6 +30,8 @@ class BudgetKeeper {
 
   // Of the plan that runs: what is set aside for calls of steps of which none has ended.
   void expect(const PlanEstimate& estimate);
+  // The run is over; what it took was for measuring, and counts with that of the next one.
+  void measured();
   // In place of the trace up to here: a run that was compacted.
   void restored(std::string_view folded);
   void on_trace(const TraceEvent& event);
@@ -35,10 +39,18 @@ class BudgetKeeper {
   // tells of its end. Whether the time is over, `now` in the life of the run. Once the budget is
   // reached it stays so.
   bool lets(const PhysicalStep& step);
+  bool lets(const StartCall& start);  // the same; tools that a model asks for are let
   bool time_is_over(SteadyNs now);
   const std::string& words() const { return words_; }  // which bound, and how far
+  // What measuring took.
+  double measured_tokens() const { return before_.tokens; }
+  double measured_usd() const { return before_.usd; }
+  double measured_seconds() const { return before_.seconds; }
 
  private:
+  struct Spent {
+    double tokens = 0, usd = 0, seconds = 0;
+  };
   // Calls of one step.
   struct Asked {
     double expected_tokens = 0, expected_usd = 0;  // of a call, before one has ended
@@ -56,8 +68,10 @@ class BudgetKeeper {
   BatchBudget budget_;
   bool anew_;
   bool recovering_ = false;
+  Spent before_;  // by runs that are over
   double used_tokens_ = 0, used_usd_ = 0;
   SteadyNs began_ = 0;  // the first call
+  SteadyNs now_ = 0;    // as far as the run has come
   std::map<Hash256, Asked> steps_;
   std::map<std::string, std::pair<double, double>, std::less<>> expected_;  // tokens and usd
   std::string words_;

@@ -1,9 +1,13 @@
 #include "cli/batch/batch_end.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "cli/exit_code.h"
+#include "cli/numbers_text.h"
 #include "cli/result_output.h"
 #include "cli/trace_json.h"
 #include "host/runs/batch_plan.h"
@@ -13,11 +17,16 @@ namespace {
 
 // What any run tells, with what to do about a batch.
 int trouble(const std::expected<RunReport, RunRefused>& report, const RunWatcher& watcher,
-            BatchEnd end) {
+            const BatchWatcher& batch, BatchEnd end) {
   end.told.when_failed =
       "next: mend what is wrong, then run the batch again with --force; what the rows cost is in: "
       "sluice runs show" +
       end.context.journal + " last\n";
+  if (report && !report->ended) {
+    const std::uint64_t left = end.context.rows - std::min(end.context.rows, batch.rows_through());
+    end.told.left =
+        fmt::format("the other {} of {} rows", count_text(left), count_text(end.context.rows));
+  }
   return finish_run(report, end.live.output, std::move(end.told), end.sources, watcher);
 }
 
@@ -32,7 +41,7 @@ int conclude_batch(const std::expected<RunReport, RunRefused>& report, const Run
   const auto result = report && report->outcome.status == RunStatus::kSucceeded
                           ? read_batch_result(report->outcome.result)
                           : std::nullopt;
-  if (!result) return trouble(report, watcher, std::move(end));
+  if (!result) return trouble(report, watcher, batch, std::move(end));
   const OutputOptions& output = end.live.output;
   if (!output.quiet && !output.json) {
     write_err(watcher.clean(batch_end_text(*report, *result, end.context)));

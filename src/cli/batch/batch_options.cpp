@@ -62,7 +62,7 @@ void add_extent_options(CLI::App& app, BatchArguments& arguments) {
       ->allow_extra_args(false)
       ->type_name("BOUND");
   app.add_option("--concurrency", arguments.concurrency,
-                 "Rows at once (default: as calls have room)")
+                 "Rows at once (default: twice as many as calls, at least 64)")
       ->check(CLI::Range(1U, 100'000U))
       ->type_name("N");
 }

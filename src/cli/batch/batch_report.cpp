@@ -68,9 +68,10 @@ std::string batch_stop_text(const RunReport& report, const BatchWatcher& watcher
   switch (*watcher.stopped()) {
     case BatchWatcher::Stop::kAllFailed:
       return fmt::format(
-          "{}: all {} rows of the sample failed; nothing more was tried\n  {} {}\n"
+          "{}: {} of the sample failed; nothing more was tried\n  {} {}\n"
           "next: mend the plan (or the table), then run the batch again with --force\n",
-          painted(context.terminal, Ink::kRed, "stopped"), count_text(failed),
+          painted(context.terminal, Ink::kRed, "stopped"),
+          failed == 1 ? "the only row" : fmt::format("all {} rows", count_text(failed)),
           painted(context.terminal, Ink::kRed, "error"), harmless(watcher.first_error()));
     case BatchWatcher::Stop::kBudget:
       return fmt::format(
@@ -84,6 +85,8 @@ std::string batch_stop_text(const RunReport& report, const BatchWatcher& watcher
                     "rows, with so much more)\n",
                     context.journal, report.run_id,
                     count_text(context.rows - std::min(context.rows, watcher.rows_through()))));
+    case BatchWatcher::Stop::kUnmeasured:
+      return "";  // it begins anew, exactly
     case BatchWatcher::Stop::kSample:
       text = fmt::format("sample: {} of {} rows in {}", count_text(watcher.rows_done()),
                          count_text(context.rows), seconds_text(took));

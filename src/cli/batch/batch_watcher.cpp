@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "host/history/quality.h"
 #include "host/runs/batch_plan.h"
 #include "runtime/summary.h"
 
@@ -38,9 +41,20 @@ void BatchWatcher::on_trace(const TraceEvent& event) {
   }
 }
 
+// What passes do to the sample hangs on estimates, and so on how many rows there are: they may find
+// more to change in all rows.
+void BatchWatcher::on_optimized(const OptimizedPlan& plan) {
+  const auto changes = approximate_changes(plan.notes);
+  if (stops_.measured && !std::ranges::includes(*stops_.measured, changes)) {
+    stop_ = Stop::kUnmeasured;
+    return;
+  }
+  budget_.expect(plan.after);
+  inner_.on_optimized(plan);
+}
+
 bool BatchWatcher::lets_call(const StartCall& start) {
-  if (start.step == nullptr || start.call.call != 0) return true;
-  if (budget_.lets(*start.step)) return true;
+  if (budget_.lets(start)) return true;
   if (!stop_) stop_ = Stop::kBudget;
   return false;
 }

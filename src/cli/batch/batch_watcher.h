@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "cli/batch/batch_budget.h"
 #include "cli/batch/batch_estimate.h"
@@ -16,17 +18,20 @@ namespace sluice::cli {
 
 struct BatchStops {
   std::uint64_t sample = 0;  // rows; 0: none
-  BatchBudget budget;
-  bool budget_anew = false;  // what earlier processes of the run have used does not count
+  BudgetKeeper budget{BatchBudget()};
+  // What approximate passes may change, as approximate_changes gives it: what was measured.
+  // nullopt: anything.
+  std::optional<std::vector<std::string>> measured = {};
 };
 
 class BatchWatcher final : public RunObserver {
  public:
-  enum class Stop { kSample, kAllFailed, kBudget };
+  // kUnmeasured: passes would change more than was measured. Nothing of the run has begun then.
+  enum class Stop { kSample, kAllFailed, kBudget, kUnmeasured };
 
   // `inner` outlives it.
-  BatchWatcher(RunWatcher& inner, const BatchStops& stops)
-      : inner_(inner), stops_(stops), budget_(stops.budget, stops.budget_anew) {}
+  BatchWatcher(RunWatcher& inner, BatchStops stops)
+      : inner_(inner), stops_(std::move(stops)), budget_(stops_.budget) {}
 
   void on_trace(const TraceEvent& event) override;
   void on_tick(const RunSummary& so_far, const EngineStats& engines, SteadyNs now) override;
@@ -37,10 +42,7 @@ class BatchWatcher final : public RunObserver {
   void use_redactor(const Redactor* redactor) override { inner_.use_redactor(redactor); }
   void on_notice(std::string_view text) override { inner_.on_notice(text); }
   void on_opened(const std::vector<ModelInfo>& models) override { inner_.on_opened(models); }
-  void on_optimized(const OptimizedPlan& plan) override {
-    budget_.expect(plan.after);
-    inner_.on_optimized(plan);
-  }
+  void on_optimized(const OptimizedPlan& plan) override;
   void on_expected(const PlanEstimate& estimate) override { budget_.expect(estimate); }
   void on_started(const std::string& run_id, bool journaled) override {
     inner_.on_started(run_id, journaled);

@@ -65,6 +65,7 @@ CostSources::CostSources(const PlanPtr& plan, const RunSettings& settings, const
 void CostSources::open(const PlanPtr& plan, const RunSettings& settings, const Value* params) {
   inputs_.history = &history_;
   inputs_.params = params;
+  inputs_.now = system_clock().wall_ns();
   auto temp = TempDir::make();
   if (!temp) return remarks_.push_back(temp.error().message());
   temp_.emplace(std::move(*temp));

@@ -85,9 +85,31 @@ Estimate total_tokens(const StepEstimate& step) {
   return step.calls * (step.prompt_tokens + step.completion_tokens);
 }
 
+std::vector<std::string> unknown_waits(const PlanEstimate& plan) {
+  std::vector<std::string> ids;
+  for (const StepEstimate& step : plan.steps) {
+    if (step.unknown_wait) ids.push_back(step.id);
+  }
+  return ids;
+}
+
+std::string waits_text(const PlanEstimate& plan) {
+  constexpr std::size_t kMostNamed = 3;
+  const std::vector<std::string> ids = unknown_waits(plan);
+  if (ids.empty()) return "";
+  if (ids.size() > kMostNamed) return fmt::format("plus what {} steps wait for", ids.size());
+  std::string names = ids.front();
+  for (std::size_t i = 1; i < ids.size(); ++i) {
+    names += (i + 1 == ids.size() ? " and " : ", ") + ids[i];
+  }
+  return fmt::format("plus what {} wait{} for", names, ids.size() == 1 ? "s" : "");
+}
+
 std::string source_text(const StepEstimate& step) {
+  if (step.unknown_wait) return "unknown";
   const bool calls = step.busy_s.middle > 0 && step.calls.middle > 0;
-  return std::string(estimate_source_name((calls ? step.rows + step.busy_s : step.rows).source));
+  const Estimate rows = step.gives.value_or(step.rows);
+  return std::string(estimate_source_name((calls ? rows + step.busy_s : rows).source));
 }
 
 std::string estimate_note(const StepEstimate& step) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "cost/plan_cost.h"
 #include "host/runs/run_profile.h"
@@ -22,6 +23,10 @@ std::string factor_text(double actual, double estimated);
 Estimate total_tokens(const StepEstimate& step);
 // Where the least trusted part of a step's estimate comes from: "history".
 std::string source_text(const StepEstimate& step);
+
+// "plus what a and b wait for": what no estimate has; "" where nothing waits like that.
+std::string waits_text(const PlanEstimate& plan);
+std::vector<std::string> unknown_waits(const PlanEstimate& plan);  // ids of steps
 
 double seconds_of(std::int64_t ns);
 

@@ -9,6 +9,7 @@
 
 #include "cli/explain/estimate_text.h"
 #include "cli/numbers_text.h"
+#include "cli/summary_text.h"
 #include "host/history/quality.h"
 
 namespace sluice::cli {
@@ -122,6 +123,19 @@ Explanation explain_run(std::string title, PlanPtr plan, const PhysicalPlan& phy
   return made;
 }
 
+void add_passes_of_run(const RunSurroundings& before, Explanation& explained) {
+  if (!before.notes) return;
+  auto add = [&explained](std::string_view name, bool off) {
+    auto known = std::ranges::find(explained.passes, name, &ExplainedPass::name);
+    if (known == explained.passes.end()) explained.passes.push_back({name, off});
+  };
+  for (const RecordedNote& note : *before.notes) {
+    explained.notes.push_back(note.note());
+    add(note.pass, false);
+  }
+  for (const std::string& pass : before.without_passes) add(pass, true);
+}
+
 bool expects_calls(const ExplainedStep& step) {
   return step.estimate && step.estimate->calls.middle >= 0.05 &&
          !step.operation.starts_with("plan ");
@@ -175,6 +189,9 @@ std::string change_text(const Change& change, std::uint32_t one_of) {
 std::vector<std::string> analysis_remarks(const RunAnalysis& run) {
   std::vector<std::string> remarks;
   const RunProfile& profile = run.profile;
+  for (const StepReplan& replan : profile.replans) {
+    remarks.push_back(fmt::format("another form of {}: {}", replan.step, replan_text(replan)));
+  }
   if (!profile.no_graph.empty()) {
     remarks.push_back("no critical path, no waiting times, nothing to suggest: " +
                       profile.no_graph);

@@ -14,6 +14,7 @@
 #include "cost/plan_cost.h"
 #include "cost/what_if.h"
 #include "data/value.h"
+#include "host/runs/run_header.h"
 #include "host/runs/run_profile.h"
 #include "optimize/optimizer.h"
 
@@ -49,7 +50,8 @@ struct Explanation {
   std::vector<ExplainedStep> steps;  // the graph's order; steps of produced plans among them
   PlanEstimate expected;
   std::optional<PlanEstimate> as_written;  // where passes changed what is expected
-  std::vector<ExplainedPass> passes;       // empty: this is about a run
+  // Of a run only those that did or refused something, or were off; empty: it was not recorded.
+  std::vector<ExplainedPass> passes;
   std::vector<PassNote> notes;
   double planning_s = 0;
   std::vector<std::string> remarks;       // what the estimates were made without
@@ -60,6 +62,9 @@ struct Explanation {
 // Of a plan that is to run.
 Explanation explain_plan(std::string title, PlanPtr plan, const OptimizedPlan& optimized,
                          const OptimizerSettings& settings);
+// What passes did for a run, as its journal has it; `before` outlives `explained`. Nothing, of a
+// run of an older program.
+void add_passes_of_run(const RunSurroundings& before, Explanation& explained);
 // Of a run, by what its journal has.
 Explanation explain_run(std::string title, PlanPtr plan, const PhysicalPlan& physical,
                         PlanEstimate expected, RunAnalysis run);

@@ -76,7 +76,8 @@ std::string expected_rows(const Explanation& explained) {
       range = fmt::format("{} to {}", low.empty() ? "0 s" : low, length_text(estimate.busy_s.high));
     }
     out +=
-        row_class(step) + name_cell(step) + cell(amount_text(estimate.rows.middle)) +
+        row_class(step) + name_cell(step) +
+        cell(amount_text(estimate.gives.value_or(estimate.rows).middle)) +
         cell(calls ? whole(estimate.calls.middle) : "") +
         cell(whole(total_tokens(estimate).middle)) +
         cell(calls ? length_text(estimate.busy_s.middle) : "") + cell(range) +
@@ -146,8 +147,12 @@ std::string facts_part(const Explanation& explained) {
       calls += step.calls;
     }
     auto was = [](const std::string& text) { return text.empty() ? "" : "estimated " + text; };
-    out += fact("from start to end", length_text(seconds), was(length_text(expected.seconds)));
-    out += fact("off", factor_text(seconds, expected.seconds.middle), "actual over estimated");
+    const std::string waits = waits_text(expected);
+    std::string length = length_text(expected.seconds);
+    if (!waits.empty()) length += (length.empty() ? "0 s, " : ", ") + waits;
+    out += fact("from start to end", length_text(seconds), was(length));
+    out += fact("off", waits.empty() ? factor_text(seconds, expected.seconds.middle) : "",
+                "actual over estimated");
     out += fact("calls", calls == 0 ? "" : count_text(calls), was(whole(expected.calls.middle)));
     out += fact("tokens", usage.tokens() == 0 ? "" : count_text(usage.tokens()),
                 was(whole(tokens.middle)));
@@ -159,8 +164,12 @@ std::string facts_part(const Explanation& explained) {
     const std::string text = member(*explained.as_written);
     return text.empty() ? text : "as written " + text;
   };
-  out += fact("from start to end", length_text(expected.seconds),
-              written([](const auto& plan) { return length_text(plan.seconds.middle); }));
+  std::string below = written([](const auto& plan) { return length_text(plan.seconds.middle); });
+  if (std::string waits = waits_text(expected); !waits.empty()) {
+    below = below.empty() ? std::move(waits) : waits + "; " + below;
+  }
+  const std::string length = length_text(expected.seconds);
+  out += fact("from start to end", length.empty() && !below.empty() ? "0 s" : length, below);
   out += fact("calls", whole(expected.calls.middle),
               written([](const auto& plan) { return whole(plan.calls.middle); }));
   out += fact("tokens", whole(tokens.middle), written([](const auto& plan) {
@@ -178,6 +187,9 @@ std::string saved_words(const PassNote& note) {
   };
   if (note.saved_calls)
     add(whole(*note.saved_calls).empty() ? "" : whole(*note.saved_calls) + " calls");
+  if (note.saved_trips) {
+    add(whole(*note.saved_trips).empty() ? "" : whole(*note.saved_trips) + " round trips");
+  }
   if (note.saved_tokens) {
     add(whole(*note.saved_tokens).empty() ? "" : whole(*note.saved_tokens) + " tokens");
   }

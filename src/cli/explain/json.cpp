@@ -3,6 +3,7 @@
 
 #include "cli/explain/estimate_text.h"
 #include "cli/explain/explanation.h"
+#include "cli/summary_text.h"
 
 namespace sluice::cli {
 namespace {
@@ -33,6 +34,7 @@ Value estimate_value(const Estimate& estimate) {
 
 Value step_estimate(const StepEstimate& step) {
   return Value::object({{"rows", estimate_value(step.rows)},
+                        {"gives", step.gives ? estimate_value(*step.gives) : Value()},
                         {"selectivity", estimate_value(step.selectivity)},
                         {"calls", estimate_value(step.calls)},
                         {"distinct", estimate_value(step.distinct)},
@@ -46,7 +48,10 @@ Value step_estimate(const StepEstimate& step) {
 }
 
 Value plan_estimate(const PlanEstimate& plan) {
+  std::vector<Value> waits;
+  for (const std::string& id : unknown_waits(plan)) waits.push_back(text_value(id));
   return Value::object({{"seconds", estimate_value(plan.seconds)},
+                        {"unknown_waits", Value::array(std::move(waits))},
                         {"usd", estimate_value(plan.usd)},
                         {"calls", estimate_value(plan.calls)},
                         {"prompt_tokens", estimate_value(plan.prompt_tokens)},
@@ -99,6 +104,9 @@ Value passes_value(const Explanation& explained) {
                       {"refused", Value::boolean(note.refused)},
                       {"text", text_value(note.text)}};
       if (note.saved_calls) members.emplace_back("saved_calls", rounded(*note.saved_calls));
+      if (note.saved_trips) {
+        members.emplace_back("saved_round_trips", rounded(*note.saved_trips));
+      }
       if (note.saved_tokens) members.emplace_back("saved_tokens", rounded(*note.saved_tokens));
       if (note.saved_s) members.emplace_back("saved_seconds", rounded(*note.saved_s));
       notes.push_back(Value::object(std::move(members)));
@@ -152,7 +160,8 @@ Value run_value(const RunAnalysis& run) {
                   {"seconds", seconds(run.profile.end_ns - run.profile.start_ns)},
                   {"tasks", number(run.profile.tasks)},
                   {"one_of", number(run.profile.one_of)},
-                  {"critical_path", Value::array(std::move(path))}};
+                  {"critical_path", Value::array(std::move(path))},
+                  {"replans", replans_json(run.profile.replans)}};
   if (run.what_if) members.emplace_back("what_if", what_if_value(run));
   return Value::object(std::move(members));
 }
@@ -199,8 +208,10 @@ Value explain_json(const Explanation& explained) {
   if (explained.as_written) {
     members.emplace_back("as_written", plan_estimate(*explained.as_written));
   }
-  if (!explained.run) {
+  if (!explained.run || !explained.passes.empty()) {
     members.emplace_back("passes", passes_value(explained));
+  }
+  if (!explained.run) {
     if (explained.quality) members.emplace_back("quality", quality_value(*explained.quality));
     members.emplace_back("planning_seconds", rounded(explained.planning_s));
   } else {

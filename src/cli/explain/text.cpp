@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
+#include <tuple>
 
 #include "cli/explain/estimate_text.h"
 #include "cli/explain/explanation.h"
@@ -85,6 +88,7 @@ std::string whole_run(const PlanEstimate& estimate) {
   const Estimate tokens = estimate.prompt_tokens + estimate.completion_tokens;
   if (tokens.middle >= 0.5) parts.push_back(amount_text(tokens) + " tokens");
   if (estimate.usd.middle > 0) parts.push_back(money_text(estimate.usd.middle));
+  if (std::string waits = waits_text(estimate); !waits.empty()) parts.push_back(std::move(waits));
   return joined(parts, ", ");
 }
 
@@ -103,7 +107,8 @@ std::string expected_table(const Explanation& explained, const Terminal& termina
     const StepEstimate& estimate = *step.estimate;
     const double tokens = total_tokens(estimate).middle;
     const bool calls = expects_calls(step);
-    std::vector<Table::Cell> row{cell(step_cell(step)), cell(amount_text(estimate.rows)),
+    std::vector<Table::Cell> row{cell(step_cell(step)),
+                                 cell(amount_text(estimate.gives.value_or(estimate.rows))),
                                  cell(calls ? amount_text(estimate.calls.middle) : ""),
                                  cell(tokens >= 0.5 ? amount_text(tokens) : ""),
                                  cell(calls ? length_text(estimate.busy_s) : "")};
@@ -131,6 +136,10 @@ std::string saved_text(const PassNote& note) {
     const std::string calls = amount_text(*note.saved_calls);
     parts.push_back(calls + (calls == "1" ? " call" : " calls"));
   }
+  if (note.saved_trips && *note.saved_trips >= 0.05) {
+    const std::string trips = amount_text(*note.saved_trips);
+    parts.push_back(trips + (trips == "1" ? " round trip" : " round trips"));
+  }
   if (note.saved_tokens && *note.saved_tokens >= 0.5) {
     parts.push_back(amount_text(*note.saved_tokens) + " tokens");
   }
@@ -138,6 +147,43 @@ std::string saved_text(const PassNote& note) {
     parts.push_back(length_text(*note.saved_s));
   }
   return parts.empty() ? "" : " (saves " + joined(parts, ", ") + ")";
+}
+
+constexpr std::size_t kMostNamed = 3;  // steps of one line
+
+// Notes of a pass that say the same of many steps are one line: of these steps, with what they save
+// together.
+std::vector<PassNote> gathered(const std::vector<PassNote>& notes) {
+  struct Line {
+    PassNote note;
+    std::vector<std::string> steps;
+  };
+  std::vector<Line> lines;
+  std::map<std::tuple<std::string_view, bool, std::string_view>, std::size_t> known;
+  auto add = [](std::optional<double>& sum, const std::optional<double>& more) {
+    if (more) sum = sum.value_or(0) + *more;
+  };
+  for (const PassNote& note : notes) {
+    const auto found = known.find({note.pass, note.refused, note.text});
+    if (note.step.empty() || found == known.end()) {
+      if (!note.step.empty()) known[{note.pass, note.refused, note.text}] = lines.size();
+      lines.push_back({note, {note.step}});
+      continue;
+    }
+    Line& line = lines[found->second];
+    line.steps.push_back(note.step);
+    add(line.note.saved_calls, note.saved_calls);
+    add(line.note.saved_trips, note.saved_trips);
+    add(line.note.saved_tokens, note.saved_tokens);
+    add(line.note.saved_s, note.saved_s);
+  }
+  std::vector<PassNote> made;
+  for (Line& line : lines) {
+    line.note.step = line.steps.size() > kMostNamed ? fmt::format("{} steps", line.steps.size())
+                                                    : joined(line.steps, ", ");
+    made.push_back(std::move(line.note));
+  }
+  return made;
 }
 
 std::string note_line(const PassNote& note, const Terminal& terminal, std::size_t width) {
@@ -152,13 +198,13 @@ std::string passes_text(const Explanation& explained, const Terminal& terminal) 
   if (explained.passes.empty()) return "";
   std::string text = heading(terminal, "passes");
   std::size_t width = 0;
-  for (const PassNote& note : explained.notes) width = std::max(width, note.pass.size());
-  for (std::size_t i = 0; i < explained.notes.size() && i < kMostNotes; ++i) {
-    text += note_line(explained.notes[i], terminal, width);
+  const std::vector<PassNote> notes = gathered(explained.notes);
+  for (const PassNote& note : notes) width = std::max(width, note.pass.size());
+  for (std::size_t i = 0; i < notes.size() && i < kMostNotes; ++i) {
+    text += note_line(notes[i], terminal, width);
   }
-  if (explained.notes.size() > kMostNotes) {
-    text += fmt::format("  and {} more notes (--format json has all)\n",
-                        explained.notes.size() - kMostNotes);
+  if (notes.size() > kMostNotes) {
+    text += fmt::format("  and {} more notes (--format json has all)\n", notes.size() - kMostNotes);
   }
   if (explained.quality) text += "  allowed: " + harmless(quality_line(*explained.quality)) + "\n";
   std::vector<std::string> idle, off, not_allowed;
@@ -270,7 +316,8 @@ std::string run_text(const Explanation& explained, const Terminal& terminal) {
   const std::string took = length_text(seconds);
   text += fmt::format("the whole run: {}, estimated {}", took.empty() ? "0 s" : took,
                       whole_run(explained.expected));
-  const std::string factor = factor_text(seconds, explained.expected.seconds.middle);
+  const bool waits = !unknown_waits(explained.expected).empty();  // of which nothing is expected
+  const std::string factor = waits ? "" : factor_text(seconds, explained.expected.seconds.middle);
   text += (factor.empty() ? "" : "; off " + factor) + "\n";
   text += path_text(run.profile);
   for (const std::string& remark : explained.remarks) text += harmless(remark) + "\n";
@@ -310,7 +357,9 @@ std::string graph_text(const PlanGraph& graph, const std::string& title, const P
 
 std::string explain_text(const Explanation& explained, const Terminal& terminal) {
   const std::string graph = graph_text(explained.graph, explained.title, *explained.plan);
-  if (explained.run) return graph + run_text(explained, terminal);
+  if (explained.run) {
+    return graph + run_text(explained, terminal) + passes_text(explained, terminal);
+  }
   return graph + expected_text(explained, terminal) + passes_text(explained, terminal);
 }
 

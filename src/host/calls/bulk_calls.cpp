@@ -149,7 +149,7 @@ void BulkCalls::again_one_by_one(BulkGroup& group, const Error& error) {
 }
 
 void BulkCalls::left(HostCall& call) {
-  const std::shared_ptr<BulkGroup> group = std::exchange(call.bulk, nullptr);
+  const std::shared_ptr<BulkGroup> group = std::exchange(call.bulk, {}).lock();
   if (group && group->all_left()) group->tool->cancel(group->id);
 }
 

@@ -8,6 +8,7 @@
 
 #include "host/calls/call_runner.h"
 #include "host/calls/tool_call.h"
+#include "host/resources/small_model_first.h"
 #include "plan/duration.h"
 
 namespace sluice {
@@ -18,6 +19,10 @@ namespace asio = boost::asio;
 double cost_of(const Usage& usage, const ModelPrice& price) {
   return static_cast<double>(usage.prompt_tokens) * price.usd_per_prompt_token +
          static_cast<double>(usage.completion_tokens) * price.usd_per_completion_token;
+}
+
+Usage usage_of(const ModelUsage& used) {
+  return {used.prompt_tokens, used.cached_tokens, used.completion_tokens, used.usd};
 }
 
 }  // namespace
@@ -90,27 +95,32 @@ void CallRunner::hedge(const HostCallPtr& call, std::function<void()> second) {
   call->hedge_timer->async_wait([weak = weak_from_this(), call,
                                  second = std::move(second)](boost::system::error_code cancelled) {
     auto self = weak.lock();
-    if (cancelled || !self || call->ended || !self->hedges_.take()) return;
+    if (cancelled || !self || call->ended || call->stopping || !self->hedges_.take()) return;
     call->hedged = true;
     ++call->attempts;
     second();
   });
 }
 
-// The first good answer counts; a failure counts when no other attempt may do better.
+// The first good answer counts; a failure counts when no other attempt may do better. What all of
+// them took is the call's, but for one that is cancelled: nobody tells what that took.
 void CallRunner::attempt_ended(const HostCallPtr& call, CallOutcome outcome) {
   if (call->ended) return;
   --call->attempts;
+  call->spent += outcome.usage;
   const bool failed = std::holds_alternative<CallFailed>(outcome.result);
   if (failed && call->attempts > 0) return;
   if (call->attempts > 0) {
     later([call](CallRunner& self) { self.cancel_attempts(*call); });
   }
+  outcome.usage = call->spent;
   end(call, std::move(outcome));
 }
 
 // Ids that have ended are ignored.
-void CallRunner::cancel_attempts(const HostCall& call) {
+void CallRunner::cancel_attempts(HostCall& call) {
+  call.stopping = true;
+  if (call.hedge_timer) call.hedge_timer->cancel();
   if (call.model != nullptr) call.model->cancel(call.request);
   if (call.tool != nullptr) call.tool->cancel(call.tool_call);
   if (!call.hedged) return;
@@ -143,14 +153,18 @@ void CallRunner::begin_model(const HostCallPtr& call) {
 }
 
 RequestId CallRunner::submit_attempt(const HostCallPtr& call, ModelRequest request) {
+  auto lost = std::make_shared<ModelUsage>();
   ModelCallbacks callbacks;
-  callbacks.on_end = [weak = weak_from_this(), call](Result<ModelReply> reply) {
+  callbacks.on_end = [weak = weak_from_this(), call, lost](Result<ModelReply> reply) {
     auto self = weak.lock();
     if (!self) return;
-    self->later([call, reply = std::move(reply)](CallRunner& runner) mutable {
-      runner.model_ended(call, std::move(reply));
+    self->later([call, lost, reply = std::move(reply)](CallRunner& runner) mutable {
+      runner.model_ended(call, std::move(reply), *lost);
     });
   };
+  if (SmallModelFirst* both = call->target->model->both) {
+    return both->submit(std::move(request), std::move(callbacks), std::move(lost));
+  }
   return call->model->submit(std::move(request), std::move(callbacks));
 }
 
@@ -165,8 +179,10 @@ void CallRunner::limit_time(const HostCallPtr& call) {
   });
 }
 
-void CallRunner::model_ended(const HostCallPtr& call, Result<ModelReply> reply) {
+void CallRunner::model_ended(const HostCallPtr& call, Result<ModelReply> reply,
+                             const ModelUsage& lost) {
   if (call->ended) return;  // another attempt was faster
+  call->spent += usage_of(lost);
   if (!reply && call->timed_out) {
     return attempt_ended(
         call, CallOutcome::failed(

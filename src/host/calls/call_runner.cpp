@@ -27,10 +27,13 @@ constexpr std::int64_t kReuseMs = 30LL * 24 * 3'600'000;
 // A smaller table is done sooner than another thread could take it up.
 constexpr std::size_t kSmallTable = 256;
 
-// What is asked, beside the step and its inputs.
-Hash256 with_model(Hasher hasher, const HostCall& call) {
+// What is asked, beside the step and its inputs: the step knows a tool by its settings alone, and
+// one file keeps the results of all plans.
+Hash256 with_target(Hasher hasher, const HostCall& call) {
   if (const ModelEntry* model = call.target->model) {
     hasher.field(model->identity).field(canonical_json(model->defaults.sampling));
+  } else if (const ToolEntry* tool = call.target->tool) {
+    hasher.field(tool->identity);
   }
   return hasher.finish();
 }
@@ -160,18 +163,20 @@ bool CallRunner::reuses(const HostCall& call) {
 // True when the output was kept by an earlier run, or this one.
 bool CallRunner::find_kept(const HostCallPtr& call) {
   const PhysicalStep& step = *call->start.step;
+  bool asks_anew = false;
   if (call->start.streaming || has_tools(*call)) return false;
   if (step.logical.cache_ttl_ms) {
-    call->cache_key = with_model(call_meaning(step, call->start.args), *call);
+    call->cache_key = with_target(call_meaning(step, call->start.args), *call);
     call->cache_ttl_ms = *step.logical.cache_ttl_ms;
   } else if (reuses(*call)) {
-    call->cache_key = with_model(reuse_meaning(step, call->start.args), *call);
+    call->cache_key = with_target(reuse_meaning(step, call->start.args), *call);
     call->cache_ttl_ms = kReuseMs;
+    asks_anew = services_.asks_anew;
   } else {
     return false;
   }
   auto found = services_.cache.find(*call->cache_key, call->cache_ttl_ms);
-  if (!found) return false;
+  if (!found || (found->earlier && asks_anew)) return false;
   using From = CallReturned::From;
   const From from = found->earlier ? From::kEarlierRun : From::kEqual;
   end(call, {CallReturned{std::move(found->output), true, from}, {}});
@@ -187,7 +192,7 @@ bool CallRunner::leave_to_equal(const HostCallPtr& call) {
   if (call->start.args.memory_bytes() > kMostShared) return false;
   Hasher meaning = call_meaning(*call->start.step, call->start.args);
   meaning.field(static_cast<std::uint64_t>(call->start.timeout_ms));
-  const Hash256 key = with_model(std::move(meaning), *call);
+  const Hash256 key = with_target(std::move(meaning), *call);
   using From = CallReturned::From;
   SharedCalls::Answer answer =
       shared_.ask(key, [weak = weak_from_this(), call](const SharedCalls::Told& told) {
@@ -349,8 +354,9 @@ void CallRunner::table_ended(const HostCallPtr& call, Result<Value> output) {
   end(call, CallOutcome::returned(*std::move(output)));
 }
 
-// False: the call pauses until its consumers have room.
-bool CallRunner::item(const HostCallPtr& call, const Value& value) {
+// False: the call pauses until its consumers have room. Who takes the item may end the call, and
+// with it whatever holds it: this holds its own.
+bool CallRunner::item(const HostCallPtr call, const Value& value) {
   if (call->ended) return true;
   if (auto misfit = check_output(call->item_schema, value)) {
     later([call](CallRunner& self) { self.cancel_attempts(*call); });
@@ -405,7 +411,7 @@ void CallRunner::cancel(const CallRef& ref) {
     return end_failed(found->second, Error(ErrorCode::kCancelled, "the table was cancelled"));
   }
   if (call.model == nullptr && call.tool == nullptr) {
-    const bool carried = call.bulk != nullptr;
+    const bool carried = !call.bulk.expired();
     end_failed(found->second,
                Error(ErrorCode::kCancelled, carried ? "cancelled while a bulk call carried it"
                                                     : "cancelled before it could start"));

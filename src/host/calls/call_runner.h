@@ -81,14 +81,15 @@ class CallRunner : public std::enable_shared_from_this<CallRunner> {
   void send(const HostCallPtr& call, const ToolTarget& target, SchemaPtr output);
   void go(const HostCallPtr& call, Tool& tool, ToolCall request, SchemaPtr output, Effect effect);
   CallId start_attempt(const HostCallPtr& call, ToolCall request, SchemaPtr output, Effect effect);
-  bool item(const HostCallPtr& call, const Value& value);
-  void cancel_attempts(const HostCall& call);
+  bool item(HostCallPtr call, const Value& value);
+  void cancel_attempts(HostCall& call);
   RequestId submit_attempt(const HostCallPtr& call, ModelRequest request);
   // `second` is called when the call takes too long.
   void hedge(const HostCallPtr& call, std::function<void()> second);
   void attempt_ended(const HostCallPtr& call, CallOutcome outcome);
   void limit_time(const HostCallPtr& call);
-  void model_ended(const HostCallPtr& call, Result<ModelReply> reply);
+  // `lost`: what it took although it failed.
+  void model_ended(const HostCallPtr& call, Result<ModelReply> reply, const ModelUsage& lost);
   void prefetch_next_turn(const HostCall& call, const ModelReply& reply) const;
 
   boost::asio::io_context& io_;

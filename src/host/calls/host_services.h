@@ -25,6 +25,8 @@ struct HostServices {
   const StatisticsStore* history = nullptr;  // may be null
   // A pool for work that takes a while; without one the run's thread does it.
   boost::asio::any_io_executor blocking = {};
+  // Answers that earlier runs have kept without being told to do not stand for calls of this one.
+  bool asks_anew = false;
 };
 
 }  // namespace sluice

@@ -1,6 +1,7 @@
 #include "host/calls/kept_results.h"
 
 #include "base/failpoint.h"
+#include "base/program_identity.h"
 #include "data/json.h"
 #include "plan/lower.h"
 
@@ -20,11 +21,11 @@ Hasher call_meaning(const PhysicalStep& step, const Value& args) {
   return with_schema(result_key(step, args), step);
 }
 
-// A newer program may put prompts together otherwise: it begins anew.
+// Another build of the program may put prompts together otherwise: it begins anew.
 Hasher reuse_meaning(const PhysicalStep& step, const Value& args) {
   const bool mistake = failpoint(Failpoint::kReuseAnyInputs);
   Hasher hasher = with_schema(mistake ? step.step_hash : result_key(step, args), step);
-  hasher.field(SLUICE_VERSION);
+  hasher.field(program_identity());
   return hasher;
 }
 

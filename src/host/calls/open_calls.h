@@ -15,6 +15,7 @@
 #include "data/schema.h"
 #include "host/calls/call_targets.h"
 #include "runtime/effect.h"
+#include "runtime/event.h"
 #include "schedule/model_instance.h"
 #include "tools/tool.h"
 
@@ -36,13 +37,14 @@ struct HostCall {
   // A table that another thread works on: true tells it to stop.
   std::shared_ptr<std::atomic<bool>> stop_table;
   bool ended = false;                    // its end is on the way to the inbox
+  bool stopping = false;                 // no other attempt begins
   std::uint32_t credit = kStreamCredit;  // items before it pauses
   bool paused = false;
   SchemaPtr item_schema;             // of each item of a streaming function
   CallGate* gate = nullptr;          // whose place it holds
   std::optional<Hash256> cache_key;  // where its output is to be kept
   std::int64_t cache_ttl_ms = 0;     // and for how long; 0: for ever
-  std::shared_ptr<BulkGroup> bulk;   // that carries it now
+  std::weak_ptr<BulkGroup> bulk;     // that carries it now: whoever is to answer it holds it
   // Set: equal calls of the run wait for what becomes of it, or it waits for one of them.
   std::optional<Hash256> shared_key;
   std::uint64_t shared_turn = 0;  // it is the one that the others wait for
@@ -51,6 +53,7 @@ struct HostCall {
   std::uint64_t second = 0;    // its id there
   bool hedged = false;         // it was started
   std::uint32_t attempts = 1;  // that have not ended
+  Usage spent;                 // by attempts that have ended
 };
 using HostCallPtr = std::shared_ptr<HostCall>;
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/random.h"
 #include "data/json.h"
 
 namespace sluice {
@@ -111,15 +112,16 @@ double wilson_lower(std::uint64_t good, std::uint64_t all) {
   return std::max(0.0, (middle - spread) / (1 + z2 / n));
 }
 
-std::vector<std::uint64_t> spread_rows(std::uint64_t all, std::uint64_t count) {
+std::vector<std::uint64_t> spread_rows(std::uint64_t all, std::uint64_t count, std::uint64_t seed) {
   count = std::min(all, count);
   std::vector<std::uint64_t> rows;
   rows.reserve(count);
-  // In doubles it would not be exact for tables of 2^53 rows, which nobody has.
-  const double stretch = count == 0 ? 0 : static_cast<double>(all) / static_cast<double>(count);
+  if (count == 0) return rows;
+  Random random(seed);
+  // The first row of a stretch; nothing overflows.
+  auto begin = [&](std::uint64_t i) { return i * (all / count) + i * (all % count) / count; };
   for (std::uint64_t i = 0; i < count; ++i) {
-    const double middle = (static_cast<double>(i) + 0.5) * stretch;
-    rows.push_back(std::min(static_cast<std::uint64_t>(middle), all - 1));
+    rows.push_back(begin(i) + random.below(begin(i + 1) - begin(i)));
   }
   return rows;
 }
@@ -148,13 +150,15 @@ Agreement compare_rows(std::span<const RowOutcome> exact, std::span<const RowOut
 
 Value encode_quality(const MeasuredQuality& measured) {
   const Agreement& agreement = measured.agreement;
-  std::vector<Value> passes, first;
+  std::vector<Value> passes, changes, first;
   for (const std::string& pass : measured.passes) passes.push_back(text(pass));
+  for (const std::string& change : measured.changes) changes.push_back(text(change));
   for (const RowDifference& each : agreement.first) {
     first.push_back(Value::object(
         {{"row", number(each.row)}, {"exact", text(each.exact)}, {"allowed", text(each.allowed)}}));
   }
   std::vector<Value::Member> members{{"passes", Value::array(std::move(passes))},
+                                     {"changes", Value::array(std::move(changes))},
                                      {"rows", number(agreement.rows)},
                                      {"equal", number(agreement.equal)},
                                      {"failed", number(agreement.failed)},
@@ -180,6 +184,12 @@ std::optional<MeasuredQuality> decode_quality(const Value& value) {
   MeasuredQuality made;
   for (const Value& pass : passes->items()) {
     if (pass.is_string()) made.passes.emplace_back(pass.as_string());
+  }
+  const Value* changes = value.find("changes");
+  if (changes != nullptr && changes->is_array()) {
+    for (const Value& change : changes->items()) {
+      if (change.is_string()) made.changes.emplace_back(change.as_string());
+    }
   }
   Agreement& agreement = made.agreement;
   agreement.rows = count_of(value, "rows");
@@ -219,6 +229,22 @@ std::vector<std::string> approximate_passes(std::span<const PassNote> notes) {
     if (!note.refused && class_of(note.pass) == PassClass::kApproximate) names.emplace(note.pass);
   }
   return {names.begin(), names.end()};
+}
+
+std::vector<std::string> approximate_changes(std::span<const PassNote> notes) {
+  std::set<std::string, std::less<>> changes;
+  for (const PassNote& note : notes) {
+    const bool changed = !note.refused && class_of(note.pass) == PassClass::kApproximate;
+    if (changed) changes.insert(std::string(note.pass) + " " + note.step);
+  }
+  return {changes.begin(), changes.end()};
+}
+
+OptimizerSettings with_equal_results(OptimizerSettings settings) {
+  for (const PassInfo& pass : optimizer_passes()) {
+    if (pass.kind == PassClass::kApproximate) settings.without.emplace(pass.name);
+  }
+  return settings;
 }
 
 OptimizerSettings exactly(OptimizerSettings settings) {

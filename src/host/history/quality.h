@@ -57,9 +57,12 @@ Agreement compare_rows(std::span<const RowOutcome> exact, std::span<const RowOut
 // law of succession, and statistical inference", JASA 22, 1927). 0 of 0 is 0.
 double wilson_lower(std::uint64_t good, std::uint64_t all);
 
-// `count` of `all` rows, from 0, spread evenly: the middle of each stretch. All when there are no
-// more.
-std::vector<std::uint64_t> spread_rows(std::uint64_t all, std::uint64_t count);
+// `count` of `all` rows, from 0, spread over all of them: of each of `count` stretches one, drawn
+// by chance, since evenly spaced ones would meet whatever comes again and again in a table at one
+// place of it. The same for the same seed. All when there are no more.
+inline constexpr std::uint64_t kSampleSeed = 20;
+std::vector<std::uint64_t> spread_rows(std::uint64_t all, std::uint64_t count,
+                                       std::uint64_t seed = kSampleSeed);
 
 // What the sample took one way.
 struct SideCost {
@@ -75,7 +78,8 @@ struct SideCost {
 struct MeasuredQuality {
   Agreement agreement;
   SideCost exact, allowed;
-  std::vector<std::string> passes;  // that changed something
+  std::vector<std::string> passes;   // that changed something; none: results cannot differ
+  std::vector<std::string> changes;  // by them: as approximate_changes gives them
   WallNs measured_ns = 0;
   friend bool operator==(const MeasuredQuality&, const MeasuredQuality&) = default;
 };
@@ -88,7 +92,12 @@ std::set<std::string, std::less<>> allowed_passes(const Plan& plan);
 std::vector<std::string> approximate_passes(const Plan& plan, const OptimizerSettings& settings);
 // Those of them that changed something; sorted.
 std::vector<std::string> approximate_passes(std::span<const PassNote> notes);
-// The same settings without any pass that may change results or make more calls.
+// What they changed, each as "PASS STEP"; sorted.
+std::vector<std::string> approximate_changes(std::span<const PassNote> notes);
+// The same settings without any pass that may change results; one that only makes more calls stays.
+OptimizerSettings with_equal_results(OptimizerSettings settings);
+// The same settings without any pass that may change results or make more calls: to be compared
+// with.
 OptimizerSettings exactly(OptimizerSettings settings);
 
 }  // namespace sluice

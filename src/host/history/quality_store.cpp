@@ -14,26 +14,40 @@
 namespace sluice {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr int kBusyTimeoutMs = 500;
 
-// Which weights or server stand behind each name, as far as that costs no reading of gigabytes.
-void add_models(const Plan& plan, const ModelPreferences& models, Hasher& hasher) {
+// Weights by their place, their size and their time: nobody wants to read gigabytes for this.
+void add_weights(const fs::path& file, Hasher& hasher) {
+  std::error_code none;
+  const fs::path whole = fs::absolute(file, none).lexically_normal();
+  hasher.field(whole.string()).field(fs::file_size(whole, none));
+  const auto time = fs::last_write_time(whole, none).time_since_epoch().count();
+  hasher.field(static_cast<std::uint64_t>(time));
+}
+
+// Which weights or server stand behind each name.
+void add_models(const Plan& plan, const ModelPreferences& models, const fs::path& work_dir,
+                Hasher& hasher) {
   for (const NamedSettings& named : plan.models) {
     if (named.inherited || (named.id == "default" && !models.location.empty())) continue;
     hasher.field(named.id).field(named.kind).field(canonical_json(named.settings));
+    const Value* file = named.settings.find("file");
+    if (file != nullptr && file->is_string()) add_weights(work_dir / file->as_string(), hasher);
   }
   for (const auto& [id, inner] : plan.plans) {
-    if (inner) add_models(*inner, models, hasher);
+    if (inner) add_models(*inner, models, work_dir, hasher);
   }
 }
 
-std::string models_of(const Plan& plan, const ModelPreferences& models) {
+std::string models_of(const Plan& plan, const ModelPreferences& models, const fs::path& work_dir) {
   Hasher hasher;
-  add_models(plan, models, hasher);
+  hasher.field(work_dir.lexically_normal().string());  // what tools of the plan answer hangs on it
+  add_models(plan, models, work_dir, hasher);
   const auto chosen = choose_default_model(models);
   if (chosen && chosen->embedded) {
-    std::error_code ignored;
-    hasher.field(chosen->file.string()).field(std::filesystem::file_size(chosen->file, ignored));
+    add_weights(chosen->file, hasher);
   } else if (chosen) {
     hasher.field(chosen->url).field(chosen->name);
   }
@@ -44,13 +58,13 @@ std::string models_of(const Plan& plan, const ModelPreferences& models) {
 
 Hash256 QualityKey::hash() const {
   Hasher hasher;
-  hasher.field(plan).field(models);
+  hasher.field(plan).field(models).field(rows);
   for (const std::string& pass : passes) hasher.field(pass);
   return hasher.finish();
 }
 
 std::optional<QualityKey> quality_key(const PlanPtr& plan, const OptimizerSettings& settings,
-                                      const ModelPreferences& models) {
+                                      const ModelPreferences& models, const fs::path& work_dir) {
   QualityKey key;
   key.passes = approximate_passes(*plan, settings);
   if (key.passes.empty()) return std::nullopt;
@@ -58,7 +72,7 @@ std::optional<QualityKey> quality_key(const PlanPtr& plan, const OptimizerSettin
   const auto lowered = lower_plan(plan, *tools);
   if (!lowered) return std::nullopt;
   key.plan = (*lowered)->plan_hash;
-  key.models = models_of(*plan, models);
+  key.models = models_of(*plan, models, work_dir);
   return key;
 }
 
@@ -113,10 +127,16 @@ void QualityStore::put(const QualityKey& key, const MeasuredQuality& measured) {
   MeasuredQuality kept_part = measured;
   kept_part.agreement.first.clear();  // results of rows are nobody's business for a month
   const std::string text = to_json(encode_quality(kept_part));
-  bind_hash(insert.get(), 1, key.hash());
-  sqlite3_bind_int64(insert.get(), 2, measured.measured_ns);
-  sqlite3_bind_text64(insert.get(), 3, text.data(), text.size(), SQLITE_STATIC, SQLITE_UTF8);
-  const bool written = sqlite3_step(insert.get()) == SQLITE_DONE;
+  QualityKey of_plan = key;
+  of_plan.rows.clear();
+  bool written = true;
+  for (const Hash256& hash : {key.hash(), of_plan.hash()}) {
+    bind_hash(insert.get(), 1, hash);
+    sqlite3_bind_int64(insert.get(), 2, measured.measured_ns);
+    sqlite3_bind_text64(insert.get(), 3, text.data(), text.size(), SQLITE_STATIC, SQLITE_UTF8);
+    written = written && sqlite3_step(insert.get()) == SQLITE_DONE;
+    sqlite3_reset(insert.get());
+  }
   insert.reset();
   const bool kept = written && impl_->database.run(fmt::format(
                                    "delete from quality where measured_ns < (select measured_ns "

@@ -1,7 +1,7 @@
 // What was measured of plans whose passes may change results, kept in the statistics file of the
-// cache folder by plan, passes and models, so that explain can tell it and a batch need not measure
-// it again. A file that cannot be opened, read or written has nothing to tell. One thread; several
-// processes may use the file at once.
+// cache folder by plan, passes, models and rows, so that a batch need not measure it again, and
+// without the rows, so that explain can tell it. A file that cannot be opened, read or written has
+// nothing to tell. One thread; several processes may use the file at once.
 #pragma once
 
 #include <filesystem>
@@ -21,13 +21,16 @@ struct QualityKey {
   Hash256 plan;                     // PhysicalPlan::plan_hash of the plan as it is written
   std::vector<std::string> passes;  // that are allowed; sorted
   std::string models;               // what answers
+  std::string rows;                 // on which; "": whichever were the last
 
   Hash256 hash() const;
 };
 
-// Of a plan that is checked; nullopt when it cannot be told (a plan that cannot be lowered).
+// Of a plan that is checked, whose relative paths start in `work_dir`; without its rows. nullopt
+// when it cannot be told (a plan that cannot be lowered).
 std::optional<QualityKey> quality_key(const PlanPtr& plan, const OptimizerSettings& settings,
-                                      const ModelPreferences& models);
+                                      const ModelPreferences& models,
+                                      const std::filesystem::path& work_dir);
 
 class QualityStore {
  public:
@@ -42,6 +45,7 @@ class QualityStore {
 
   // What was measured last, within kGoodForNs.
   std::optional<MeasuredQuality> find(const QualityKey& key);
+  // Under the key, and under the same without its rows.
   void put(const QualityKey& key, const MeasuredQuality& measured);
   std::string problem() const;  // "" when there is none
 

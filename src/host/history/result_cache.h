@@ -4,9 +4,9 @@
 // cache that misses; it never fails a run.
 //
 // Writes are grouped: what is put is found at once, and goes to the file when enough has come
-// together, when a second has passed, and at the end. The file is bounded: beyond `bytes` what was
-// not used for longest goes, and so does what is older than it was put for. The run's thread only;
-// other processes may use the same file.
+// together, with the first put or find after a second, and at the end. The file is bounded: beyond
+// `bytes` what was not used for longest goes, and so does what is older than it was put for. The
+// run's thread only; other processes may use the same file.
 #pragma once
 
 #include <cstddef>

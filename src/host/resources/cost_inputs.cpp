@@ -8,12 +8,13 @@
 #include <thread>
 #include <utility>
 
+#include "base/clock.h"
 #include "engine/engine.h"
 
 namespace sluice {
 namespace {
 
-constexpr std::uint32_t kServerParallel = 64;
+constexpr std::uint32_t kServerPlaces = 64;
 constexpr std::size_t kCountedBytes = 48 << 10;  // in all: planning takes milliseconds
 constexpr std::size_t kLongestCounted = 8 << 10;
 constexpr std::size_t kMostRemembered = 4'096;
@@ -65,8 +66,10 @@ std::optional<double> max_tokens(const Value& sampling) {
   return most->as_double();
 }
 
-ModelCost cost_of_model(const NamedSettings* named, const ModelEntry* entry) {
+// `server`: it is one, whether it is open or not.
+ModelCost cost_of_model(const NamedSettings* named, const ModelEntry* entry, bool server) {
   ModelCost cost;
+  if (server) cost.parallel = kServerPlaces;
   ModelPrice price = named != nullptr ? price_of(named->settings) : ModelPrice{};
   if (entry != nullptr) price = entry->price;
   cost.usd_per_prompt_token = price.usd_per_prompt_token;
@@ -76,7 +79,7 @@ ModelCost cost_of_model(const NamedSettings* named, const ModelEntry* entry) {
   if (entry == nullptr || entry->instance == nullptr) return cost;
   ModelInstance& instance = *entry->instance;
   const auto pace = engine_pace(instance);
-  cost.parallel = pace ? std::max(pace->most_running, 1U) : kServerParallel;
+  if (pace) cost.parallel = std::max(pace->most_running, 1U);
   if (pace && pace->measured) cost.instance = pace->cost;
   if (!instance.info().embedded) return cost;
   auto counter = std::make_shared<TokenCounter>(instance);
@@ -93,7 +96,9 @@ void add_models(const PlanScope& scope, const Resources& resources, CostInputs& 
   for (const std::string& name : names) {
     if (inputs.models.contains(name)) continue;  // of a plan around it
     const ModelEntry* entry = scope.model(name);
-    inputs.models.emplace(name, cost_of_model(scope.plan().find_model(name), entry));
+    const NamedSettings* stated = scope.plan().find_model(name);
+    const bool server = resources.asks_server(name, stated);
+    inputs.models.emplace(name, cost_of_model(stated, entry, server));
   }
   for (const auto& [id, inner] : scope.plan().plans) {
     const PlanScope* within = inner == nullptr ? nullptr : resources.scope(inner.get());
@@ -108,6 +113,7 @@ CostInputs make_cost_inputs(const PlanScope& scope, Resources& resources,
   CostInputs inputs;
   inputs.history = history;
   inputs.params = params;
+  inputs.now = system_clock().wall_ns();
   inputs.code_parallel = std::max(std::thread::hardware_concurrency(), 1U);
   add_models(scope, resources, inputs);
   return inputs;

@@ -20,6 +20,8 @@
 
 namespace sluice {
 
+class SmallModelFirst;
+
 struct ToolEntry {
   std::string id;
   std::string kind;
@@ -28,6 +30,7 @@ struct ToolEntry {
   bool open_kind = false;  // its functions are asked for
   bool discovered = false;
   std::vector<FunctionSpec> functions;  // as its server has them, once discovered
+  std::string identity;                 // of what answers, for what is kept of it beyond the run
 };
 
 // What a plan's `models` section says about requests to one model.
@@ -40,6 +43,7 @@ struct ModelDefaults {
 struct ModelEntry {
   std::string id;
   std::unique_ptr<ModelInstance> instance;  // null: it could not be opened
+  SmallModelFirst* both = nullptr;          // `instance`, where that asks another model first
   std::optional<Error> problem;             // and why, for the calls that come all the same
   ModelDefaults defaults;
   ModelPrice price;

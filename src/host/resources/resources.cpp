@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "data/json.h"
+#include "host/resources/tool_identity.h"
 #include "host/resources/weights.h"
 #include "models/openai_client.h"
 #include "plan/duration.h"
@@ -118,6 +119,7 @@ Result<ToolEntry*> Resources::open_named_tool(const NamedSettings& named) {
   auto entry = std::make_unique<ToolEntry>();
   entry->id = named.id;
   entry->kind = named.kind;
+  entry->identity = tool_identity(named.kind, *settings, environment_.work_dir);
   entry->settings = std::move(*settings);
   entry->tool = std::move(*tool);
   const ToolKind* kind = find_tool_kind(named.kind);
@@ -143,6 +145,13 @@ Result<void> Resources::open_models() {
   }
   wanted_models_.clear();
   return {};
+}
+
+bool Resources::asks_server(std::string_view id, const NamedSettings* stated) const {
+  const bool replaced = id == "default" && !options_.models.location.empty();
+  if (stated != nullptr && !replaced) return stated->kind == "openai";
+  const auto chosen = choose_default_model(options_.models);
+  return chosen && !chosen->embedded;
 }
 
 Result<ModelEntry*> Resources::open_named_model(const WantedModel& wanted) {
@@ -262,7 +271,7 @@ ModelEntry* Resources::small_model_first(const StepAdvice& advice, const PlanSco
     auto both = std::make_unique<SmallModelFirst>(
         SmallModelFirst::Model{first->instance.get(), first->price},
         SmallModelFirst::Model{own->instance.get(), own->price}, advice.least_logprob);
-    made->both = both.get();
+    made->both = made->entry.both = both.get();
     made->entry.id = own->id;
     made->entry.defaults = own->defaults;  // the price is counted where both are known
     made->entry.identity = identity;

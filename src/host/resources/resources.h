@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -50,6 +51,10 @@ class Resources {
 
   // What stands for the model `default` where the plan leaves that open; once models are open.
   const std::optional<ModelLocation>& default_model() const { return default_model_; }
+
+  // Whether a server stands behind the name, also before models are open. `stated`: by the plan;
+  // null where it does not list it.
+  bool asks_server(std::string_view id, const NamedSettings* stated) const;
 
   // GGUF files that models were opened from, or from prepared copies of; once models are open.
   const std::set<std::filesystem::path>& model_files() const { return model_files_; }

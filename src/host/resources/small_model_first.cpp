@@ -37,12 +37,14 @@ class SmallModelFirst::Work : public std::enable_shared_from_this<Work> {
 
   const Model& own() const { return own_; }
 
-  RequestId submit(ModelRequest request, ModelCallbacks callbacks) {
+  RequestId submit(ModelRequest request, ModelCallbacks callbacks,
+                   std::shared_ptr<ModelUsage> lost) {
     const bool whole = !callbacks.on_text && request.tools.empty();
     std::lock_guard lock(mutex_);
     const RequestId id = next_id_++;
     Asked& asked = open_[id];
     asked.on_end = std::move(callbacks.on_end);
+    asked.lost = std::move(lost);
     if (!whole) {
       ask_own(id, asked, std::move(request), std::move(callbacks.on_text));
       return id;
@@ -87,7 +89,8 @@ class SmallModelFirst::Work : public std::enable_shared_from_this<Work> {
     std::function<void(Result<ModelReply>)> on_end;
     ModelInstance* at = nullptr;  // who has it
     RequestId at_id = 0;
-    ModelUsage earlier;
+    ModelUsage earlier;  // of an answer that is not taken
+    std::shared_ptr<ModelUsage> lost;
     bool cancelled = false;
   };
   using Open = std::unordered_map<RequestId, Asked>;
@@ -109,10 +112,10 @@ class SmallModelFirst::Work : public std::enable_shared_from_this<Work> {
     Asked& asked = found->second;
     if (reply) set_price(reply->usage, first_.price);
     if (!goes_on(asked, reply)) return end(lock, found, std::move(reply));
+    if (reply) asked.earlier = reply->usage;
     if (closed_ || asked.cancelled) {
       return end(lock, found, fail(ErrorCode::kCancelled, "the request was cancelled"));
     }
-    if (reply) asked.earlier = reply->usage;
     ask_own(id, asked, std::move(asked.request), {});
   }
 
@@ -145,6 +148,7 @@ class SmallModelFirst::Work : public std::enable_shared_from_this<Work> {
   }
 
   void end(std::unique_lock<std::mutex>& lock, Open::iterator at, Result<ModelReply> reply) {
+    if (!reply && at->second.lost) *at->second.lost = at->second.earlier;
     auto on_end = std::move(at->second.on_end);
     open_.erase(at);
     lock.unlock();
@@ -168,8 +172,9 @@ SmallModelFirst::~SmallModelFirst() { work_->close(); }
 
 const ModelInfo& SmallModelFirst::info() const { return work_->own().instance->info(); }
 
-RequestId SmallModelFirst::submit(ModelRequest request, ModelCallbacks callbacks) {
-  return work_->submit(std::move(request), std::move(callbacks));
+RequestId SmallModelFirst::submit(ModelRequest request, ModelCallbacks callbacks,
+                                  std::shared_ptr<ModelUsage> lost) {
+  return work_->submit(std::move(request), std::move(callbacks), std::move(lost));
 }
 
 void SmallModelFirst::cancel(RequestId id) { work_->cancel(id); }

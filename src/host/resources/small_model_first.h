@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cost/prices.h"
@@ -45,7 +46,13 @@ class SmallModelFirst final : public ModelInstance {
 
   const ModelInfo& info() const override;
   // What is streamed or offers tools goes to the second model at once.
-  RequestId submit(ModelRequest request, ModelCallbacks callbacks) override;
+  RequestId submit(ModelRequest request, ModelCallbacks callbacks) override {
+    return submit(std::move(request), std::move(callbacks), nullptr);
+  }
+  // The same; `lost`, unless null, is given what a request that fails took all the same, before it
+  // ends.
+  RequestId submit(ModelRequest request, ModelCallbacks callbacks,
+                   std::shared_ptr<ModelUsage> lost);
   void cancel(RequestId id) override;
   void prefetch(const ModelRequest& request) override;
   void release(std::string_view program) override;

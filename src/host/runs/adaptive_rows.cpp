@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "cost/conditions.h"
 #include "host/runs/batch_plan.h"
 #include "plan/physical_codec.h"
 
@@ -58,6 +59,20 @@ bool same_work(const PhysicalPlan& a, const PhysicalPlan& b) {
   return encode_physical(*bare(a)) == encode_physical(*bare(b));
 }
 
+// A pass that may change results gives a step another hash. Such passes weigh by estimates as
+// others do, and may find more to change by what rows have shown: but how much they change was
+// measured for what they found before, and all rows are done in one way.
+bool equal_results(const PhysicalPlan& a, const PhysicalPlan& b) {
+  return std::ranges::all_of(a.steps, [&b](const PhysicalStep& step) {
+    const auto other = std::ranges::find_if(
+        b.steps, [&step](const PhysicalStep& each) { return each.logical.id == step.logical.id; });
+    if (other == b.steps.end()) return true;
+    const bool inside =
+        step.plan == nullptr || other->plan == nullptr || equal_results(*step.plan, *other->plan);
+    return inside && step.step_hash == other->step_hash;
+  });
+}
+
 // Folds of the trace tell plans apart by their hashes, and steps by their places.
 std::shared_ptr<PhysicalPlan> named_form(const PhysicalPlan& plan, std::uint64_t number) {
   auto copy = std::make_shared<PhysicalPlan>(plan);
@@ -75,19 +90,11 @@ std::string short_text(std::string text) {
   return text.substr(0, end) + "...";
 }
 
-// A condition that a pass has moved, as it was written.
-std::string as_written(std::string text) {
-  constexpr std::string_view kMoved = " is possible";
-  if (!text.ends_with(kMoved)) return text;
-  text.resize(text.size() - kMoved.size());
-  if (text.starts_with('(') && text.ends_with(')')) text = text.substr(1, text.size() - 2);
-  return text;
-}
-
+// As they were written, wherever a pass has moved them.
 std::vector<std::string> conditions_of_step(const PhysicalStep& step) {
   if (!step.when || step.when->binding.kind != Binding::Kind::kExpr) return {};
   std::vector<std::string> texts = step.when->binding.expr.conjuncts();
-  for (std::string& text : texts) text = as_written(std::move(text));
+  for (std::string& text : texts) text = demanded(text);
   return texts;
 }
 
@@ -196,7 +203,7 @@ std::optional<AdaptiveRows::Replan> AdaptiveRows::look(const OptimizerInput& inp
   const auto found = std::ranges::find_if(
       made->physical->steps, [&id](const PhysicalStep& step) { return step.logical.id == id; });
   const bool fits = found != made->physical->steps.end() && found->plan != nullptr &&
-                    found->plan->logical == form_->logical;
+                    found->plan->logical == form_->logical && equal_results(*found->plan, *form_);
   if (!fits || same_work(*found->plan, *form_) || work_of(made->after) > kWorthIt * work_of(seen)) {
     expected_ = std::move(seen);
     return std::nullopt;

@@ -4,10 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 #include <utility>
 
 #include "base/ids.h"
 #include "data/json.h"
+#include "host/history/quality.h"
 #include "plan/parse.h"
 #include "tools/table/cell.h"
 #include "tools/table/table_reader.h"
@@ -24,6 +26,14 @@ Value text(std::string_view bytes) { return Value::from_utf8(bytes).value_or(Val
 
 bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::ranges::find(names, name) != names.end();
+}
+
+// As a parameter would be written: small letters, no blanks around it.
+std::string plain_name(std::string_view column) {
+  const std::size_t from = std::min(column.find_first_not_of(" \t"), column.size());
+  std::string name(column.substr(from, column.find_last_not_of(" \t") + 1 - from));
+  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return name;
 }
 
 bool is_fixed(const BatchSpec& spec, const std::string& param) {
@@ -68,10 +78,15 @@ Value output_tool(const BatchSpec& spec) {
   return Value::object(std::move(settings));
 }
 
-// Where there is no room the call is tried again, so that the run can stop before it and go on.
-Value until_there_is_room() {
+// Where there is no room, or what is to be written is locked, away or closed to us, the call is
+// tried again: so the run can stop before it, and go on when that is mended.
+Value until_it_can_be_written() {
+  std::vector<Value> codes;
+  for (const char* code : {"DISK_FULL", "IO", "FILE_DENIED", "FILE_MISSING", "SQL_FAILED"}) {
+    codes.push_back(Value::string(code));
+  }
   return Value::object({{"attempts", Value::integer(1'000'000)},
-                        {"on", Value::array({Value::string("DISK_FULL")})},
+                        {"on", Value::array(std::move(codes))},
                         {"delay", Value::string("1s")},
                         {"max_delay", Value::string("30s")}});
 }
@@ -93,13 +108,21 @@ Value row_step(const BatchSpec& spec, const std::string& rows) {
   return Value::object(std::move(step));
 }
 
-// The words of the failure without the names that the batch put before them.
+// The words of the failure without the names that the batch put before them, and in those of a
+// table where a row does not fit the plan.
 Value failed_step() {
   return Value::object(
       {{"value",
-        Value::object({{std::string(kRowErrorKey),
-                        Value::string("{{ error.message | regex_replace('^STEP_FAILED: step "
-                                      "row\\\\[[0-9]+\\\\]/', '') }}")}})}});
+        Value::object(
+            {{std::string(kRowErrorKey),
+              Value::string(
+                  "{{ error.message"
+                  " | regex_replace('^STEP_FAILED: step row\\\\[[0-9]+\\\\]/', '')"
+                  " | regex_replace('^EXPR_UNDEFINED: item[^a-z]+([a-z0-9_]+)[^:]*: no member "
+                  ".*', 'PARAM_MISSING: the row has no \\\\1')"
+                  " | regex_replace('^PARAM_INVALID: the parameter ([a-z0-9_]+) of the sub-plan "
+                  "row "
+                  "does not fit', 'PARAM_INVALID: \\\\1 does not fit') }}")}})}});
 }
 
 Value put_step(const BatchSpec& spec) {
@@ -114,7 +137,7 @@ Value put_step(const BatchSpec& spec) {
   return Value::object({{"for_each", Value::string("{{ steps.row.output }}")},
                         {"tool", Value::string("out.put")},
                         {"with", Value::object(std::move(with))},
-                        {"retry", until_there_is_room()}});
+                        {"retry", until_it_can_be_written()}});
 }
 
 Value finish_step(const BatchSpec& spec) {
@@ -128,7 +151,7 @@ Value finish_step(const BatchSpec& spec) {
        {"with", Value::object({{"order", Value::string(spec.unordered ? "arrival" : "row")},
                                {"keep_null", Value::boolean(spec.keep_null)},
                                {"columns", Value::array(std::move(columns))}})},
-       {"retry", until_there_is_room()}});
+       {"retry", until_it_can_be_written()}});
 }
 
 Value steps_of(const BatchSpec& spec) {
@@ -139,7 +162,7 @@ Value steps_of(const BatchSpec& spec) {
   return Value::object(
       {{"begin", Value::object({{"tool", Value::string("out.begin")},
                                 {"with", Value::object({{"run", Value::string("{{ run.id }}")}})},
-                                {"retry", until_there_is_room()}})},
+                                {"retry", until_it_can_be_written()}})},
        {std::string(kBatchReadStep),
         Value::object({{"after", Value::array({Value::string("begin")})},
                        {"tool", Value::string("in.rows")},
@@ -149,7 +172,8 @@ Value steps_of(const BatchSpec& spec) {
        {std::string(kBatchPutStep), put_step(spec)},
        {"finish", finish_step(spec)},
        {"tidy", Value::object({{"after", Value::array({Value::string("finish")})},
-                               {"tool", Value::string("out.tidy")}})}});
+                               {"tool", Value::string("out.tidy")},
+                               {"retry", until_it_can_be_written()}})}});
 }
 
 Members fixed_params(const BatchSpec& spec) {
@@ -247,6 +271,25 @@ Result<BatchPlan> read_made(const BatchSpec& spec, const Value& source, std::str
   return batch;
 }
 
+// A table of one column that looks like several.
+std::string other_separator(const BatchSpec& spec) {
+  const TableFormat format = spec.input.format;
+  if (spec.columns.size() != 1 || (format != TableFormat::kCsv && format != TableFormat::kTsv)) {
+    return "";
+  }
+  const std::string& only = spec.columns.front();
+  if (format == TableFormat::kCsv && only.find('\t') != std::string::npos) {
+    return "; its cells are separated by tabs: state its format, tsv";
+  }
+  if (format == TableFormat::kTsv && only.find(',') != std::string::npos) {
+    return "; its cells are separated by commas: state its format, csv";
+  }
+  const std::size_t at = only.find_first_of(";|");
+  if (at == std::string::npos) return "";
+  return fmt::format("; its cells are separated by '{}', and those of {} are by {}", only[at],
+                     table_format_name(format), format == TableFormat::kCsv ? "commas" : "tabs");
+}
+
 std::string words_for_missing(const BatchSpec& spec, const std::vector<std::string>& missing) {
   std::string words =
       fmt::format("{} has no column for the parameter{} {}", spec.input.file.string(),
@@ -255,7 +298,9 @@ std::string words_for_missing(const BatchSpec& spec, const std::vector<std::stri
                ? std::string("; it has no columns at all")
                : fmt::format("; its columns are {}", fmt::join(spec.columns, ", "));
   const std::string close = closest_name(missing.front(), spec.columns);
-  if (!close.empty()) {
+  if (const std::string other = other_separator(spec); !other.empty()) {
+    words += other;
+  } else if (!close.empty()) {
     words += fmt::format("; rename {} to {}, or the parameter", close, missing.front());
   } else {
     words +=
@@ -298,6 +343,19 @@ std::vector<std::string> unused_columns(const BatchSpec& spec) {
   return unused;
 }
 
+std::vector<std::pair<std::string, std::string>> misspelt_columns(const BatchSpec& spec) {
+  std::vector<std::pair<std::string, std::string>> found;
+  const std::vector<std::string> unused = unused_columns(spec);
+  for (const ParamSpec& param : spec.plan->params) {
+    if (!param.has_default || has(spec.columns, param.id) || is_fixed(spec, param.id)) continue;
+    auto meant = std::ranges::find_if(unused, [&](const std::string& column) {
+      return edit_distance(param.id, plain_name(column)) * 4 <= param.id.size();
+    });
+    if (meant != unused.end()) found.emplace_back(param.id, *meant);
+  }
+  return found;
+}
+
 std::vector<Value> draw_rows(const BatchSpec& spec, std::uint64_t rows, std::uint64_t bytes) {
   constexpr std::uint64_t kMostRows = 1'000;
   constexpr std::uint64_t kMostBytes = 16 << 20;
@@ -307,13 +365,14 @@ std::vector<Value> draw_rows(const BatchSpec& spec, std::uint64_t rows, std::uin
   if (rows == 0 || !columns || !reader) return drawn;
   const std::uint64_t row_bytes = std::max<std::uint64_t>(bytes / rows, 1);
   const std::uint64_t wanted = std::min({rows, kMostRows, kMostBytes / row_bytes});
-  for (std::uint64_t i = 0; i < rows; ++i) {
-    if ((i + 1) * wanted / rows == i * wanted / rows) {
-      if (auto there = (*reader)->skip(); !there || !*there) break;
-      continue;
+  std::uint64_t at = 0;
+  for (const std::uint64_t number : spread_rows(rows, wanted)) {
+    for (; at < number; ++at) {
+      if (auto there = (*reader)->skip(); !there || !*there) return drawn;
     }
     auto row = (*reader)->next();
-    if (!row || !*row) break;
+    if (!row || !*row) return drawn;
+    ++at;
     drawn.push_back(read_row(*columns, **row, (*reader)->cells_are_text()));
   }
   return drawn;

@@ -19,9 +19,12 @@
 namespace sluice {
 
 // The steps that people and progress hear of.
-inline constexpr std::string_view kBatchReadStep = "rows";  // the table is read
-inline constexpr std::string_view kBatchRowStep = "row";    // the user's plan, once a row
-inline constexpr std::string_view kBatchPutStep = "put";    // its result is kept
+inline constexpr std::string_view kBatchReadStep = "rows";      // the table is read
+inline constexpr std::string_view kBatchRowStep = "row";        // the user's plan, once a row
+inline constexpr std::string_view kBatchPutStep = "put";        // its result is kept
+inline constexpr std::string_view kBatchBeginStep = "begin";    // the work file is this run's
+inline constexpr std::string_view kBatchFinishStep = "finish";  // the output is written from it
+inline constexpr std::string_view kBatchOutput = "out";         // the tool that does these three
 
 struct BatchSpec {
   const Plan* plan = nullptr;  // the user's: parsed and verified
@@ -47,15 +50,18 @@ struct BatchPlan {
 std::vector<std::string> missing_columns(const BatchSpec& spec);
 // Columns that are no parameter of the plan.
 std::vector<std::string> unused_columns(const BatchSpec& spec);
+// Parameters that have their default because no column has their name, with an unused column whose
+// name is nearly that.
+std::vector<std::pair<std::string, std::string>> misspelt_columns(const BatchSpec& spec);
 
 // How many rows should be under way at once so that those that have not begun can still be done
 // otherwise: enough to keep `concurrency` calls busy. nullopt: as many as come, because a row may
 // wait for a person or a time.
 std::optional<std::uint32_t> rows_at_once(const Plan& plan);
 
-// Some of the `rows` of the input, spread evenly, as the plan of a row is given them: what is known
-// of all of them before the run. Reads the table; fewer, or none, where rows are large or cannot be
-// read.
+// Some of the `rows` of the input, spread over all of them (spread_rows), as the plan of a row is
+// given them: what is known of all of them before the run. Reads the table; fewer, or none, where
+// rows are large or cannot be read.
 std::vector<Value> draw_rows(const BatchSpec& spec, std::uint64_t rows, std::uint64_t bytes);
 
 // kParamMissing with the columns that are there, kParamUnknown; kInternal when the plan that was

@@ -15,6 +15,7 @@
 #include "host/resources/cost_inputs.h"
 #include "host/resources/weights.h"
 #include "host/runs/batch_plan.h"
+#include "host/runs/kept_rows.h"
 #include "plan/lower.h"
 #include "plan/parse.h"
 #include "plan/physical_codec.h"
@@ -54,18 +55,6 @@ std::vector<std::string> kept_hashes(const TakenRun* taken) {
   if (taken == nullptr) return hashes;
   for (const RunModel& model : taken->before.models) hashes.push_back(model.identity);
   return hashes;
-}
-
-// What the run was given, as its state has it.
-Value params_of_run(const Plan& plan, const RunState& state) {
-  std::vector<Value::Member> members;
-  for (const ParamSpec& param : plan.params) {
-    if (!state.alive(0)) break;
-    StepInput input;
-    input.param = param.id;
-    members.emplace_back(param.id, state.result_input(0, input));
-  }
-  return Value::object(std::move(members));
 }
 
 }  // namespace
@@ -246,6 +235,7 @@ Result<PhysicalPlanPtr> LiveRun::optimized(const PlanScope& scope) {
                              .settings = settings});
   if (!made) return std::unexpected(made.error());
   observer_.on_optimized(*made);
+  notes_ = recorded_notes(made->notes);
   adapt_rows_of(made->physical, std::move(made->after));
   return std::move(made->physical);
 }
@@ -261,53 +251,6 @@ CostInputs LiveRun::cost_inputs(const PlanScope& scope, const Value* params) {
     cost.drawn[std::string(kBatchRowStep)] = request_->drawn_rows;
   }
   return cost;
-}
-
-// ---- rows of a batch ----
-
-// A fork takes over what the other run did, step by step: its plan stays.
-void LiveRun::adapt_rows_of(const PhysicalPlanPtr& plan, PlanEstimate expected) {
-  const bool fork =
-      taken_ != nullptr ? !taken_->header.forked_from.empty() : request_->forked.has_value();
-  const OptimizerSettings settings = optimizer();
-  const auto step = AdaptiveRows::rows_step(*plan);
-  if (!batch() || fork || settings.off || settings.without.contains(kAdaptName) || !step) return;
-  adaptive_ = std::make_unique<AdaptiveRows>(plan, *step, std::move(expected));
-}
-
-void LiveRun::take_earlier_forms() {
-  if (adaptive_ == nullptr) return;
-  for (const StepReplanned& form : loop_->state().replanned()) adaptive_->take_form(form.plan);
-}
-
-// What the rows have shown may ask for another order of their work.
-void LiveRun::look_at_rows() {
-  look_posted_ = false;
-  if (stopping_ || stop_asked_ || interrupts_ > 0 || !loop_ || loop_->state().ended()) return;
-  const PlanScope& scope = *resources_.scope(plan().get());
-  const Value params = params_of_run(*plan(), loop_->state());
-  const StatisticsTable sample = statistics_.seen();
-  CostInputs cost = cost_inputs(scope, &params);
-  cost.sample = &sample;
-  auto found = adaptive_->look(
-      {.plan = plan(), .tools = scope, .params = &params, .cost = cost, .settings = optimizer()});
-  if (found) loop_->replan(found->step, std::move(found->plan), std::move(found->why));
-}
-
-// The run stops for its sample: what will all rows cost?
-void LiveRun::forecast() {
-  if (!batch() || settings_.hold_rows_after == 0 || !loop_) return;
-  const PlanScope& scope = *resources_.scope(plan().get());
-  const Value params = params_of_run(*plan(), loop_->state());
-  const StatisticsTable sample = statistics_.seen();
-  CostInputs cost = cost_inputs(scope, &params);
-  cost.sample = &sample;
-  const PhysicalPlanPtr now = adaptive_ != nullptr ? adaptive_->plan() : running_;
-  SampleForecast made;
-  made.all = estimate_plan(*now, cost);
-  cost.items[std::string(kBatchReadStep)] = static_cast<double>(settings_.hold_rows_after);
-  made.sample = estimate_plan(*now, cost);
-  report_.forecast = std::move(made);
 }
 
 // Of the run and of the plans that its steps produce, whoever has taken it up since it began.
@@ -353,6 +296,7 @@ Result<RunJournal> LiveRun::create_in_journal(const PhysicalPlan& plan, const Ru
   auto lease = journal.create_run(report_.run_id, card, std::move(first));
   if (!lease) return std::unexpected(lease.error());
   RunJournal made{journal, *lease, std::move(header), process_owner(), std::move(card)};
+  made.compact_after = settings_.compact_after;
   made.begun = begun;
   return made;
 }
@@ -367,6 +311,7 @@ RunSurroundings LiveRun::surroundings() const {
   const OptimizerSettings passes = optimizer();
   now.optimized = !passes.off;
   now.without_passes.assign(passes.without.begin(), passes.without.end());
+  now.notes = notes_;
   if (request_ != nullptr && request_->forked) {
     now.fork = {request_->forked->first_seq, request_->forked->last_seq};
   }
@@ -387,19 +332,20 @@ RunSurroundings LiveRun::surroundings() const {
 bool LiveRun::still_fits() {
   if (to_cancel()) return true;
   auto found = changes(taken_->before, surroundings());
-  for (std::string& change : changed_inputs(taken_->before.inputs)) {
-    found.push_back(std::move(change));
-  }
+  const std::vector<std::string> inputs = changed_inputs(taken_->before.inputs);
+  found.insert(found.end(), inputs.begin(), inputs.end());
   if (found.empty()) return true;
   if (taken_->request.accept_changes) {
     for (const std::string& change : found) observer_.on_notice(change);
     return true;
   }
-  refuse({{},
-          Error(ErrorCode::kRunChanged,
-                fmt::format("{}; what is left of the run would not mean the same. Go on all the "
-                            "same with --accept-changes",
-                            fmt::join(found, "; ")))});
+  refuse(
+      {{},
+       Error(ErrorCode::kRunChanged,
+             fmt::format("{}; what is left of the run would not mean the same. Go on all the "
+                         "same with --accept-changes{}",
+                         fmt::join(found, "; "),
+                         inputs.empty() ? "" : ", if only rows that were not read yet differ"))});
   return false;
 }
 
@@ -413,12 +359,13 @@ void LiveRun::take_up(const PlanScope& scope) {
     adapt_rows_of(taken_->plan.physical, std::move(expected));
   }
   RunCard card = taken_->journaled.card;
-  loop_->record_in({*settings_.journal, taken_->lease, taken_->header, process_owner(), card});
+  loop_->record_in({*settings_.journal, taken_->lease, taken_->header, process_owner(), card,
+                    settings_.compact_after});
   if (taken_->reuse) loop_->reuse(taken_->reuse);
   report_.journaled = true;
   observer_.on_started(report_.run_id, true);
   if (to_cancel()) host_->hold_calls();
-  auto resumed = loop_->resume();
+  auto resumed = loop_->resume([this] { return to_cancel() ? Result<void>() : complete_rows(); });
   if (!resumed) return refuse({{}, resumed.error()});
   report_.resumed = *resumed;
   take_earlier_forms();
@@ -431,10 +378,24 @@ void LiveRun::take_up(const PlanScope& scope) {
   host_->release_calls();
 }
 
+// What a batch has done must be where its output is written from.
+Result<void> LiveRun::complete_rows() {
+  auto told = complete_kept_rows({.journal = *settings_.journal,
+                                  .run_id = report_.run_id,
+                                  .plan = *plan(),
+                                  .work_dir = settings_.work_dir,
+                                  .done = summary_.summary(),
+                                  .accept_changes = taken_->request.accept_changes});
+  if (!told) return std::unexpected(told.error());
+  if (!told->empty()) observer_.on_notice(*told);
+  return {};
+}
+
 void LiveRun::make_loop(const PhysicalPlanPtr& plan, const PlanScope& scope) {
   host_ = std::make_unique<AsioHost>(
-      io_, HostServices{resources_, *code_, cache_, values_, system_clock(), report_.run_id,
-                        optimizer(), &history_, environment_.blocking});
+      io_,
+      HostServices{resources_, *code_, cache_, values_, system_clock(), report_.run_id, optimizer(),
+                   &history_, environment_.blocking, settings_.hold_rows_after > 0});
   host_->add_plan(plan, scope);
   host_->ask_before_calls([this](const StartCall& start) { return observer_.lets_call(start); });
   running_ = plan;

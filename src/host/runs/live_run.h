@@ -71,6 +71,7 @@ class LiveRun final : public TraceSink {
   Result<RunJournal> create_in_journal(const PhysicalPlan& plan, const RunOptions& options);
   RunSurroundings surroundings() const;
   bool still_fits();
+  Result<void> complete_rows();
   void make_loop(const PhysicalPlanPtr& plan, const PlanScope& scope);
 
   void refuse(RunRefused why);
@@ -106,7 +107,8 @@ class LiveRun final : public TraceSink {
   SummaryFold summary_;
   std::unique_ptr<AsioHost> host_;
   std::unique_ptr<RunLoop> loop_;
-  PhysicalPlanPtr running_;  // as it was when the run began
+  PhysicalPlanPtr running_;                         // as it was when the run began
+  std::optional<std::vector<RecordedNote>> notes_;  // of the passes that made it, in this process
   boost::asio::signal_set signals_;
   boost::asio::steady_timer ticker_;
   boost::asio::steady_timer inbox_timer_;

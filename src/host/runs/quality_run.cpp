@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "data/hash.h"
+#include "data/json.h"
 #include "plan/references.h"
 #include "plan/tool_catalog.h"
 #include "tools/table/cell.h"
@@ -19,14 +21,19 @@ namespace {
 class SampleObserver final : public RunObserver {
  public:
   // `only_changed`: a run for which no approximate pass found anything does not begin.
-  SampleObserver(RunObserver& outer, bool only_changed)
-      : outer_(outer), only_changed_(only_changed) {}
+  // `spending`: may be null.
+  SampleObserver(RunObserver& outer, RunObserver* spending, bool only_changed)
+      : outer_(outer), spending_(spending), only_changed_(only_changed) {}
 
   void use_redactor(const Redactor* redactor) override { outer_.use_redactor(redactor); }
-  void on_trace(const TraceEvent&) override {}
+  void on_trace(const TraceEvent& event) override {
+    if (spending_ != nullptr) spending_->on_trace(event);
+  }
   void on_optimized(const OptimizedPlan& plan) override {
     passes_ = approximate_passes(plan.notes);
-    unchanged_ = passes_.empty();
+    changes_ = approximate_changes(plan.notes);
+    unchanged_ = only_changed_ && passes_.empty();
+    if (spending_ != nullptr) spending_->on_optimized(plan);
   }
   void on_interrupt(int times) override {
     interrupted_ = true;
@@ -34,18 +41,27 @@ class SampleObserver final : public RunObserver {
   }
   void on_tick(const RunSummary& so_far, const EngineStats& engines, SteadyNs now) override {
     outer_.on_tick(so_far, engines, now);
+    if (spending_ != nullptr) spending_->on_tick(so_far, engines, now);
   }
-  bool wants_stop() const override { return only_changed_ && unchanged_; }
+  bool lets_call(const StartCall& start) override {
+    return spending_ == nullptr || spending_->lets_call(start);
+  }
+  bool wants_stop() const override { return unchanged_ || stopped(); }
 
   const std::vector<std::string>& passes() const { return passes_; }
+  const std::vector<std::string>& changes() const { return changes_; }
+  bool unchanged() const { return unchanged_; }
+  bool stopped() const { return spending_ != nullptr && spending_->wants_stop(); }
   bool interrupted() const { return interrupted_; }
 
  private:
   RunObserver& outer_;
+  RunObserver* spending_;
   bool only_changed_;
   bool unchanged_ = false;
   bool interrupted_ = false;
   std::vector<std::string> passes_;
+  std::vector<std::string> changes_;
 };
 
 // The chosen rows as the plan's parameters take them.
@@ -129,30 +145,29 @@ class Measurement {
     if (!plan) return refused(plan.error());
     plan_ = *std::move(plan);
     // The exact one first: what the other one's passes expect then comes from these very rows.
-    SampleObserver exactly_done(observer_, false);
+    SampleObserver exactly_done(observer_, request_.spending, false);
     auto exact = one_way(exactly(settings_.optimizer), exactly_done, made);
     if (!exact) return std::unexpected(std::move(exact.error()));
     if (!*exact) return made;
-    SampleObserver as_allowed(observer_, true);
+    SampleObserver as_allowed(observer_, request_.spending, true);
     auto allowed = one_way(settings_.optimizer, as_allowed, made);
     if (!allowed) return std::unexpected(std::move(allowed.error()));
-    if (as_allowed.wants_stop()) {
+    if (as_allowed.unchanged()) {
       made.why_not = "the passes that the plan allows found nothing to change";
-      made.nothing_to_do = true;
       made.interrupted = as_allowed.interrupted();
+      if (!made.interrupted) made.unchanged = measured_of(**exact, **exact, as_allowed);
+      return made;
     }
     if (!*allowed) return made;
-    compare(**exact, **allowed, as_allowed.passes(), made);
+    compare(**exact, **allowed, as_allowed, made);
     return made;
   }
 
  private:
   std::string why_not() const {
-    if (approximate_passes(*request_.batch.plan, settings_.optimizer).empty()) {
-      return "no pass that may change results is allowed and switched on";
-    }
-    if (request_.rows == 0 || request_.sample == 0) return "there are no rows to measure it on";
-    return why_not_twice(*request_.batch.plan);
+    std::string why = why_not_measured(*request_.batch.plan, settings_.optimizer);
+    if (!why.empty()) return why;
+    return request_.rows == 0 || request_.sample == 0 ? "there are no rows to measure it on" : "";
   }
 
   static std::unexpected<RunRefused> refused(Error error) {
@@ -174,6 +189,11 @@ class Measurement {
     made.seconds += side.cost.seconds;
     if (report->outcome.status == RunStatus::kSucceeded) return side;
     made.interrupted = watched.interrupted();
+    made.stopped = watched.stopped() && !made.interrupted;
+    if (made.stopped) {
+      made.why_not = "the sample ended early: it would cost more than may be spent";
+      return std::nullopt;
+    }
     made.why_not = fmt::format("the sample ended early: {}",
                                report->outcome.errors.empty()
                                    ? std::string(run_status_name(report->outcome.status))
@@ -181,16 +201,23 @@ class Measurement {
     return std::nullopt;
   }
 
-  void compare(const Side& exact, const Side& allowed, const std::vector<std::string>& passes,
-               QualityOutcome& made) const {
+  MeasuredQuality measured_of(const Side& exact, const Side& allowed,
+                              const SampleObserver& watched) const {
     std::vector<std::uint64_t> from_one;
     for (const std::uint64_t number : numbers_) from_one.push_back(number + 1);
     MeasuredQuality measured;
     measured.agreement = compare_rows(exact.rows, allowed.rows, from_one);
     measured.exact = exact.cost;
     measured.allowed = allowed.cost;
-    measured.passes = passes;
+    measured.passes = watched.passes();
+    measured.changes = watched.changes();
     measured.measured_ns = system_clock().wall_ns();
+    return measured;
+  }
+
+  void compare(const Side& exact, const Side& allowed, const SampleObserver& watched,
+               QualityOutcome& made) const {
+    MeasuredQuality measured = measured_of(exact, allowed, watched);
     if (measured.agreement.rows == 0) {
       made.why_not = exact.rows.empty() || !exact.rows.front().error
                          ? "the sample has no rows"
@@ -229,9 +256,27 @@ std::string why_not_twice_within(const Plan& plan, const ToolCatalog& tools) {
 
 }  // namespace
 
+std::string identity_of_rows(const BatchSpec& batch, std::string_view sha256, std::uint64_t rows) {
+  Hasher hasher;
+  hasher.field(sha256).field(static_cast<std::uint64_t>(batch.input.format));
+  hasher.field(batch.input.query).field(batch.input.table).field(rows);
+  hasher.field(content_hash(batch.fixed));
+  return hasher.finish().hex();
+}
+
 std::string why_not_twice(const Plan& plan) {
   const auto tools = catalog_of(plan);
   return why_not_twice_within(plan, *tools);
+}
+
+std::string why_not_measured(const Plan& plan, const OptimizerSettings& settings) {
+  if (!approximate_passes(plan, settings).empty()) return why_not_twice(plan);
+  const auto allowed = allowed_passes(plan);
+  const bool any = std::ranges::any_of(optimizer_passes(), [&](const PassInfo& pass) {
+    return pass.kind == PassClass::kApproximate && allowed.contains(pass.name);
+  });
+  return any ? "every pass that may change results is switched off"
+             : "the plan allows no pass that may change results (`allow: [NAME]`)";
 }
 
 std::expected<QualityOutcome, RunRefused> measure_quality(const QualityRequest& request,

@@ -13,6 +13,7 @@ namespace sluice {
 Result<std::shared_ptr<const ReuseTable>> reuse_of_fork(Journal& journal, const RunHeader& fork,
                                                         const PhysicalPlan& plan);
 
+// kUsage, too, when a batch would write its output without the rows that it is made of.
 Result<ForkPreparation> prepare_fork(Journal& journal, const std::string& run_id,
                                      const std::string& from, const PlanPtr& plan);
 

@@ -63,8 +63,9 @@ Value encode_surroundings(const RunSurroundings& surroundings) {
   if (surroundings.optimized) {
     std::vector<Value> without;
     for (const std::string& pass : surroundings.without_passes) without.push_back(text(pass));
-    members.emplace_back("optimizer",
-                         Value::object({{"without", Value::array(std::move(without))}}));
+    std::vector<Value::Member> optimizer{{"without", Value::array(std::move(without))}};
+    if (surroundings.notes) optimizer.emplace_back("notes", encode_notes(*surroundings.notes));
+    members.emplace_back("optimizer", Value::object(std::move(optimizer)));
   }
   if (!surroundings.inputs.empty()) {
     members.emplace_back("inputs", encode_inputs(surroundings.inputs));
@@ -88,6 +89,7 @@ Result<RunSurroundings> decode_surroundings(const Value& settings) {
   std::from_chars(seed.data(), seed.data() + seed.size(), surroundings.seed);
   if (const Value* optimizer = settings.find("optimizer")) {
     surroundings.optimized = true;
+    surroundings.notes = decode_notes(optimizer->find("notes"));
     const Value* without = optimizer->find("without");
     if (without != nullptr && without->is_array()) {
       for (const Value& pass : without->items()) {

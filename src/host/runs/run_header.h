@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "host/resources/model_choice.h"
+#include "host/runs/recorded_notes.h"
 #include "host/runs/run_input.h"
 #include "runtime/recorded_plan.h"
 #include "runtime/run_fork.h"
@@ -53,7 +54,8 @@ struct RunSurroundings {
   // Which passes made the plan as it runs of the plan as written. For people: the run keeps it.
   bool optimized = false;  // false: none, also of a time without passes
   std::vector<std::string> without_passes;
-  std::vector<RunInput> inputs;      // of a batch
+  std::optional<std::vector<RecordedNote>> notes;  // of these passes; nullopt: not recorded
+  std::vector<RunInput> inputs;                    // of a batch
   std::optional<BatchExtent> batch;  // nullopt: it is none, or one of an older program
   ForkBounds fork;                   // of a fork
 };

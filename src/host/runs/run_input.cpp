@@ -29,6 +29,31 @@ std::unexpected<Error> unreadable(const std::filesystem::path& file, int reason)
               fmt::format("cannot read {}: {}", file.string(), std::strerror(reason)));
 }
 
+Result<void> add_bytes(const Descriptor& open, const std::filesystem::path& file, Hasher& hasher,
+                       std::uint64_t& bytes) {
+  std::string buffer(kPieceBytes, '\0');
+  while (true) {
+    const ssize_t size = ::read(open.number, buffer.data(), buffer.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return unreadable(file, errno);
+    if (size == 0) return {};
+    bytes += static_cast<std::uint64_t>(size);
+    hasher.bytes(std::string_view(buffer.data(), static_cast<std::size_t>(size)));
+  }
+}
+
+// Of a SQLite database: what was written and is not in the file itself yet.
+Result<void> add_write_ahead_log(const std::filesystem::path& file, Hasher& hasher,
+                                 std::uint64_t& bytes) {
+  std::filesystem::path log = file;
+  log += "-wal";
+  const Descriptor open{::open(log.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  struct stat status{};
+  const bool there =
+      open.number >= 0 && ::fstat(open.number, &status) == 0 && S_ISREG(status.st_mode);
+  return there ? add_bytes(open, log, hasher, bytes) : Result<void>();
+}
+
 std::string text_member(const Value& value, std::string_view key) {
   const Value* member = value.find(key);
   return member != nullptr && member->is_string() ? std::string(member->as_string()) : "";
@@ -50,14 +75,11 @@ Result<RunInput> look_at_input(const std::filesystem::path& file) {
                             file.string()));
   }
   Hasher hasher;
-  std::string buffer(kPieceBytes, '\0');
-  while (true) {
-    const ssize_t size = ::read(open.number, buffer.data(), buffer.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return unreadable(file, errno);
-    if (size == 0) break;
-    input.bytes += static_cast<std::uint64_t>(size);
-    hasher.bytes(std::string_view(buffer.data(), static_cast<std::size_t>(size)));
+  if (auto read = add_bytes(open, file, hasher, input.bytes); !read) {
+    return std::unexpected(read.error());
+  }
+  if (auto read = add_write_ahead_log(file, hasher, input.bytes); !read) {
+    return std::unexpected(read.error());
   }
   input.sha256 = hasher.finish().hex();
   return input;

@@ -36,6 +36,13 @@ TracedStep shape_of_step(const PhysicalPlan& plan, std::uint32_t index) {
   return shape;
 }
 
+// kNoIndex: none.
+std::uint32_t step_called(const TracedPlan& plan, std::string_view id) {
+  const auto found = std::ranges::find(plan.steps, id, &TracedStep::id);
+  return found == plan.steps.end() ? kNoIndex
+                                   : static_cast<std::uint32_t>(found - plan.steps.begin());
+}
+
 std::string task_label(const ProfileFrame& frame, const TracedStep& shape, const CallRef& call) {
   std::optional<std::uint64_t> item;
   if (shape.mapped) item = call.task.item;
@@ -70,19 +77,72 @@ const TracedPlan* RunProfileFold::Impl::shape_of(const PhysicalPlan& plan) {
 }
 
 std::unique_ptr<ProfilePlace> RunProfileFold::Impl::make_place(const TracedPlan* shape,
-                                                               std::string prefix) {
+                                                               std::string prefix,
+                                                               ProfilePlace* first) {
   auto place = std::make_unique<ProfilePlace>();
   place->shape = shape;
   place->prefix = std::move(prefix);
+  place->first = first;
   for (const TracedStep& step : shape->steps) {
-    StepProfile row;
-    row.id = place->prefix + step.id;
-    row.operator_name = step.operator_name;
-    row.resource = step.resource;
-    row.step_hash = step.step_hash;
-    place->rows.push_back(std::move(row));
+    const std::uint32_t same = first == nullptr ? kNoIndex : step_called(*first->shape, step.id);
+    if (same != kNoIndex) {
+      place->rows.push_back(first->rows[same]);
+      continue;
+    }
+    auto row = std::make_unique<StepProfile>();
+    row->id = place->prefix + step.id;
+    row->operator_name = step.operator_name;
+    row->resource = step.resource;
+    row->step_hash = step.step_hash;
+    place->rows.push_back(row.get());
+    place->own.push_back(std::move(row));
   }
   return place;
+}
+
+// ---- forms of a plan
+
+void RunProfileFold::Impl::on_replanned(const TraceEvent& event) {
+  replans.on_trace(event);
+  if (event.replanned == nullptr || !event.step->plan) return;
+  take_form(*event.step->plan, *event.replanned);
+}
+
+void RunProfileFold::Impl::take_form(const PhysicalPlan& own, const PhysicalPlan& form) {
+  if (own.plan_hash == form.plan_hash || forms.contains(form.plan_hash)) return;
+  forms.emplace(form.plan_hash, shape_of(own));
+  for (const PhysicalStep& step : form.steps) {
+    const auto same = std::ranges::find_if(own.steps, [&step](const PhysicalStep& other) {
+      return other.logical.id == step.logical.id;
+    });
+    if (same != own.steps.end() && same->plan && step.plan) take_form(*same->plan, *step.plan);
+  }
+}
+
+const TracedPlan* RunProfileFold::Impl::own_shape(const TracedPlan* shape) const {
+  const auto found = forms.find(shape->hash);
+  return found == forms.end() ? shape : found->second;
+}
+
+ProfilePlace* RunProfileFold::Impl::form_place(ProfilePlace& first, const TracedPlan* shape) {
+  if (first.shape == shape) return &first;
+  std::unique_ptr<ProfilePlace>& place = first.forms[shape->hash];
+  if (place == nullptr) place = make_place(shape, first.prefix, &first);
+  return place.get();
+}
+
+// Of the plan that a step runs: below the plan's own place, whichever form of it has the step.
+ProfilePlace* RunProfileFold::Impl::inner_place(ProfilePlace& outer, std::uint32_t step,
+                                                const TracedPlan* shape) {
+  const std::string& id = outer.shape->steps[step].id;
+  if (outer.first != nullptr) {
+    const std::uint32_t same = step_called(*outer.first->shape, id);
+    if (same != kNoIndex) return inner_place(*outer.first, same, shape);
+  }
+  const TracedPlan* own = own_shape(shape);
+  std::unique_ptr<ProfilePlace>& place = outer.inner[{step, own->hash}];
+  if (place == nullptr) place = make_place(own, outer.prefix + id + "/");
+  return form_place(*place, shape);
 }
 
 ProfileFrame& RunProfileFold::Impl::frame_of(const TraceEvent& event) {
@@ -95,15 +155,19 @@ ProfilePlace* RunProfileFold::Impl::known_place(ProfilePlace* at, const TracedPl
   for (const auto& [key, inner] : at->inner) {
     if (ProfilePlace* found = known_place(inner.get(), shape)) return found;
   }
+  for (const auto& [hash, form] : at->forms) {
+    if (ProfilePlace* found = known_place(form.get(), shape)) return found;
+  }
   return nullptr;
 }
 
 // A frame that had ended, or whose caller was compacted away.
 ProfilePlace* RunProfileFold::Impl::lost_place(const TracedPlan* shape) {
-  if (ProfilePlace* known = known_place(root.get(), shape)) return known;
-  std::unique_ptr<ProfilePlace>& place = lost[shape->hash];
-  if (place == nullptr) place = make_place(shape, "");
-  return place.get();
+  const TracedPlan* own = own_shape(shape);
+  if (ProfilePlace* known = known_place(root.get(), own)) return form_place(*known, shape);
+  std::unique_ptr<ProfilePlace>& place = lost[own->hash];
+  if (place == nullptr) place = make_place(own, "");
+  return form_place(*place, shape);
 }
 
 ProfileFrame& RunProfileFold::Impl::add_frame(const TraceEvent& event) {
@@ -124,9 +188,7 @@ ProfileFrame& RunProfileFold::Impl::add_frame(const TraceEvent& event) {
     const CallRef call = caller->second;
     ProfileFrame& outer = above->second;
     const TracedStep& step = outer.place->shape->steps[call.task.step];
-    std::unique_ptr<ProfilePlace>& place = outer.place->inner[{call.task.step, shape->hash}];
-    if (place == nullptr) place = make_place(shape, outer.place->prefix + step.id + "/");
-    frame.place = place.get();
+    frame.place = inner_place(*outer.place, call.task.step, shape);
     frame.caller = call;
     frame.origin = outer.origin == kNoIndex && step.mapped ? call.task.item : outer.origin;
     frame.kept = outer.kept && sampled(frame.origin);
@@ -195,7 +257,7 @@ void RunProfileFold::Impl::on_step(const TraceEvent& event) {
   ProfileFrame& frame = frame_of(event);
   const std::uint32_t step = event.call.task.step;
   const TracedStep& shape = frame.place->shape->steps[step];
-  StepProfile& row = frame.place->rows[step];
+  StepProfile& row = *frame.place->rows[step];
   if (row.first_ns == 0) row.first_ns = event.at;
   row.last_ns = event.at;
   switch (event.kind) {
@@ -372,19 +434,17 @@ void RunProfileFold::Impl::drop_what_is_not_sampled() {
 
 // ---- the result
 
-namespace {
-
-void add_rows(const ProfilePlace& place, RunProfile& into) {
+void collect_rows(const ProfilePlace& place, std::vector<const StepProfile*>& into) {
   for (std::uint32_t step = 0; step < place.rows.size(); ++step) {
-    into.steps.push_back(place.rows[step]);
-    into.tasks += place.rows[step].tasks;
+    const bool own = std::ranges::find(place.own, place.rows[step],
+                                       &std::unique_ptr<StepProfile>::get) != place.own.end();
+    if (own) into.push_back(place.rows[step]);
     for (const auto& [key, inner] : place.inner) {
-      if (key.first == step) add_rows(*inner, into);
+      if (key.first == step) collect_rows(*inner, into);
     }
   }
+  for (const auto& [hash, form] : place.forms) collect_rows(*form, into);
 }
-
-}  // namespace
 
 RunProfile RunProfileFold::Impl::profile() const {
   RunProfile made;
@@ -392,8 +452,14 @@ RunProfile RunProfileFold::Impl::profile() const {
   made.end_ns = end_ns;
   made.one_of = one_of;
   made.no_graph = no_graph;
-  if (root != nullptr) add_rows(*root, made);
-  for (const auto& [hash, place] : lost) add_rows(*place, made);
+  made.replans = replans.replans();
+  std::vector<const StepProfile*> rows;
+  if (root != nullptr) collect_rows(*root, rows);
+  for (const auto& [hash, place] : lost) collect_rows(*place, rows);
+  for (const StepProfile* row : rows) {
+    made.steps.push_back(*row);
+    made.tasks += row->tasks;
+  }
   if (made.no_graph.empty() && root != nullptr) build_realized_graph(*this, made);
   return made;
 }
@@ -405,12 +471,16 @@ RunProfileFold::~RunProfileFold() = default;
 void RunProfileFold::on_trace(const TraceEvent& event) {
   impl_->end_ns = std::max(impl_->end_ns, event.at);
   if (event.kind == TraceKind::kRunStarted) impl_->start_ns = event.at;
-  if (event.step != nullptr && event.plan != nullptr) impl_->on_step(event);
+  if (event.step == nullptr || event.plan == nullptr) return;
+  if (event.kind == TraceKind::kReplanned) return impl_->on_replanned(event);
+  impl_->replans.on_trace(event);
+  impl_->on_step(event);
 }
 
-void RunProfileFold::restored(std::string_view /*folded*/) {
+void RunProfileFold::restored(std::string_view folded) {
   const std::size_t most = impl_->most_tasks;
   impl_ = std::make_unique<Impl>(most);
+  impl_->replans.restored(folded);
   impl_->no_graph = "the run's first part was compacted, and with it what its tasks waited for";
 }
 

@@ -17,6 +17,7 @@
 #include "data/hash.h"
 #include "data/value.h"
 #include "host/runs/past_run.h"
+#include "host/runs/replans.h"
 #include "runtime/trace.h"
 
 namespace sluice {
@@ -40,7 +41,10 @@ struct StepProfile {
 };
 
 struct RunProfile {
-  std::vector<StepProfile> steps;  // the plan's order, steps of sub-plans behind their caller
+  // The plan's order, steps of sub-plans behind their caller. A step of a plan that had several
+  // forms stands there once.
+  std::vector<StepProfile> steps;
+  std::vector<StepReplan> replans;  // when forms changed
   SteadyNs start_ns = 0, end_ns = 0;
   std::uint64_t tasks = 0;
   std::string no_graph;                 // why there is no realized graph, "" when there is one

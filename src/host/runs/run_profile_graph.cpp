@@ -18,8 +18,7 @@ class GraphBuilder {
   void build() {
     graph_.begin_ns = into_.start_ns;
     for (const StepProfile& step : into_.steps) graph_.steps.push_back(step.id);
-    std::uint32_t next_row = 0;
-    number_rows(*seen_.root, next_row);
+    number_rows();
     order_frames();
     run_pool_ = pool_of("run", seen_.root->shape->concurrency, true);
     add_tasks();
@@ -41,13 +40,10 @@ class GraphBuilder {
     std::vector<std::uint64_t> frames;  // in order
   };
 
-  void number_rows(const ProfilePlace& place, std::uint32_t& next) {
-    for (std::uint32_t step = 0; step < place.rows.size(); ++step) {
-      rows_[{&place, step}] = next++;
-      for (const auto& [key, inner] : place.inner) {
-        if (key.first == step) number_rows(*inner, next);
-      }
-    }
+  void number_rows() {
+    std::vector<const StepProfile*> rows;
+    collect_rows(*seen_.root, rows);
+    for (std::uint32_t row = 0; row < rows.size(); ++row) rows_[rows[row]] = row;
   }
 
   void order_frames() {
@@ -82,7 +78,7 @@ class GraphBuilder {
     return static_cast<std::uint32_t>(graph_.tasks.size() - 1);
   }
   std::uint32_t row_of(const TaskRef& task) const {
-    return rows_.at({frame(task.frame).place, task.step});
+    return rows_.at(frame(task.frame).place->rows[task.step]);
   }
 
   // ---- places
@@ -348,7 +344,7 @@ class GraphBuilder {
   RealizedRun graph_;
   std::vector<std::string> labels_;
   std::vector<bool> waits_;  // by node: its waiting counts
-  std::map<std::pair<const ProfilePlace*, std::uint32_t>, std::uint32_t> rows_;
+  std::unordered_map<const StepProfile*, std::uint32_t> rows_;
   std::vector<const ProfileFrame*> frames_;
   std::unordered_map<TaskRef, std::vector<std::uint64_t>, TaskRefHash> inner_frames_;
   std::map<std::string, std::uint32_t> pools_;

@@ -40,13 +40,20 @@ struct TracedPlan {
   std::vector<TracedStep> steps;
 };
 
-// The steps of one plan at one place of the tree of plans; all its frames there share it.
+// The steps of one plan at one place of the tree of plans; all its frames there share it. Another
+// form of the plan has a place of its own, whose rows are those of the same steps.
 struct ProfilePlace {
   const TracedPlan* shape = nullptr;
-  std::string prefix;             // "rows/"
-  std::vector<StepProfile> rows;  // by step
+  std::string prefix;                             // "rows/"
+  std::vector<StepProfile*> rows;                 // by step
+  std::vector<std::unique_ptr<StepProfile>> own;  // of `rows`: those that stand nowhere else
   std::map<std::pair<std::uint32_t, Hash256>, std::unique_ptr<ProfilePlace>> inner;
+  ProfilePlace* first = nullptr;  // of a form: the plan's own place
+  std::map<Hash256, std::unique_ptr<ProfilePlace>> forms;
 };
+
+// In the order in which people read them; a caller's are before those of its plan.
+void collect_rows(const ProfilePlace& place, std::vector<const StepProfile*>& into);
 
 struct ProfileFrame {
   std::uint64_t id = 0;
@@ -91,6 +98,8 @@ struct RunProfileFold::Impl {
   std::map<Hash256, std::unique_ptr<TracedPlan>> shapes;
   std::unique_ptr<ProfilePlace> root;
   std::map<Hash256, std::unique_ptr<ProfilePlace>> lost;  // of frames whose caller is not known
+  std::map<Hash256, const TracedPlan*> forms;             // by form: the plan that it is one of
+  ReplanFold replans;
   std::unordered_map<std::uint64_t, ProfileFrame> frames;
   std::unordered_map<std::uint64_t, CallRef> callers;  // of frames that may come
   std::unordered_map<TaskRef, std::vector<std::uint64_t>, TaskRefHash> inner_frames;
@@ -102,11 +111,17 @@ struct RunProfileFold::Impl {
   std::map<std::tuple<TaskRef, std::uint16_t, std::uint16_t>, SteadyNs> open_calls;
 
   void on_step(const TraceEvent& event);
+  void on_replanned(const TraceEvent& event);
   RunProfile profile() const;
 
  private:
   const TracedPlan* shape_of(const PhysicalPlan& plan);
-  static std::unique_ptr<ProfilePlace> make_place(const TracedPlan* shape, std::string prefix);
+  static std::unique_ptr<ProfilePlace> make_place(const TracedPlan* shape, std::string prefix,
+                                                  ProfilePlace* first = nullptr);
+  void take_form(const PhysicalPlan& own, const PhysicalPlan& form);
+  const TracedPlan* own_shape(const TracedPlan* shape) const;
+  ProfilePlace* form_place(ProfilePlace& first, const TracedPlan* shape);
+  ProfilePlace* inner_place(ProfilePlace& outer, std::uint32_t step, const TracedPlan* shape);
   ProfileFrame& frame_of(const TraceEvent& event);
   ProfileFrame& add_frame(const TraceEvent& event);
   ProfilePlace* lost_place(const TracedPlan* shape);

@@ -42,9 +42,11 @@ struct RunSettings {
   std::int64_t tick_ms = 100;
   OptimizerSettings optimizer;  // of a new run; one that goes on keeps the plan that it has
   // Of a batch that is to stop for its sample: rows of a table that this process takes; 0: all.
+  // What earlier runs have answered is asked again for these: it would tell nothing of the others.
   std::uint64_t hold_rows_after = 0;
   // Where the run is recorded; outlives it. Null: nothing of it survives the process.
   Journal* journal = nullptr;
+  std::uint64_t compact_after = 500'000;  // records of a run, as RunJournal has it
 };
 
 struct RunRequest {

@@ -39,9 +39,12 @@
 // own, stand in for others or have a value or a step for their failure; stop strings without an
 // output schema. At most eight questions go into one call.
 //
-// Saves: for n questions n - 1 calls, and n - 1 times the tokens of the common part, where these
-// are paid for: at servers. The embedded engine computes a common beginning once anyway, and writes
-// answers to several requests at the same time, so there one call may take longer than many.
+// Saves: for n questions n - 1 calls, and n - 1 times the tokens of the common part at servers,
+// which read it with every question. The embedded engine computes a common beginning once anyway:
+// there only what stands behind the question is saved (unless the model is `deterministic`, which
+// shares nothing). It also writes answers to several requests at the same time, so there one call
+// may take longer than many. What one call says in addition, its instruction and the names of its
+// questions and fields, is counted against it.
 //
 // Source: batched prompting (Cheng, Kasai, Yu, "Batch Prompting: Efficient Inference with Large
 // Language Model APIs", EMNLP 2023), here over the questions of a row and not over rows.
@@ -55,6 +58,7 @@
 #include <utility>
 #include <vector>
 
+#include "cost/prompt_tokens.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
 #include "optimize/joint_schema.h"
@@ -74,6 +78,8 @@ constexpr std::int64_t kMostSupposed = 1536;   // of answers of which nothing sa
 constexpr std::int64_t kFieldTokens = 16;      // that a field's name and its quotes may take
 constexpr std::int64_t kShortText = 200;       // tokens of a text that was cut, not refused
 constexpr std::int64_t kBytesPerToken = 4;
+constexpr std::string_view kInstruction = "Answer each question in the field of its name.";
+constexpr std::size_t kNameMarks = 5;  // bytes around a question's number and name, a field's name
 
 // A leaf of `with` and where it stands: "/messages/0/content".
 struct Leaf {
@@ -158,17 +164,11 @@ bool same_optional(const std::optional<Binding>& left, const std::optional<Bindi
   return !left || same_binding(*left, *right);
 }
 
-bool same_action(const JoinAction& left, const JoinAction& right) {
-  return left.kind == right.kind &&
-         (left.kind != JoinAction::Kind::kValue || same_binding(left.value, right.value));
-}
-
 bool same_joins(const Step& left, const Step& right) {
   return left.joins.size() == right.joins.size() &&
          std::ranges::all_of(left.joins, [&](const auto& join) {
            const JoinRule* other = right.find_join(join.first);
-           return other && same_action(join.second.skipped, other->skipped) &&
-                  same_action(join.second.failed, other->failed);
+           return other && same_join(join.second, *other);
          });
 }
 
@@ -178,13 +178,6 @@ std::set<std::string> after_of(const Step& step) {
   return names;
 }
 
-bool same_retry(const std::optional<RetryRule>& left, const std::optional<RetryRule>& right) {
-  if (left.has_value() != right.has_value()) return false;
-  return !left || (left->attempts == right->attempts && left->on == right->on &&
-                   left->delay_ms == right->delay_ms && left->factor == right->factor &&
-                   left->max_delay_ms == right->max_delay_ms && left->jitter == right->jitter);
-}
-
 OnErrorRule::Kind on_error_of(const Step& step) {
   return step.on_error ? step.on_error->kind : OnErrorRule::Kind::kFail;
 }
@@ -192,9 +185,7 @@ OnErrorRule::Kind on_error_of(const Step& step) {
 // Whether both are done alike, whatever they ask and under whatever condition.
 bool done_alike(const Step& left, const Step& right) {
   return left.target == right.target && same_optional(left.for_each, right.for_each) &&
-         same_retry(left.retry, right.retry) && left.timeout_ms == right.timeout_ms &&
-         left.cache_ttl_ms == right.cache_ttl_ms && left.concurrency == right.concurrency &&
-         on_error_of(left) == on_error_of(right) && after_of(left) == after_of(right);
+         same_rules(left, right) && after_of(left) == after_of(right);
 }
 
 bool asked_alike(const Step& left, const Step& right) {
@@ -386,7 +377,7 @@ class AskTogether {
     auto joint = made(path, members, *split);
     if (!joint) return refuse(members[0], joint.error().message());
     joint->step.output = *std::move(schema);
-    note(members, *split, joint->step.id);
+    note(path, members, *split, joint->step.id);
     joints_.push_back(*std::move(joint));
   }
 
@@ -465,7 +456,7 @@ class AskTogether {
   std::string joint_text(const Members& members, const QuestionSplit& split) const {
     std::string text = split.front;
     if (!text.empty() && text.back() != '\n') text += '\n';
-    text += "Answer each question in the field of its name.";
+    text += kInstruction;
     for (std::size_t i = 0; i < members.size(); ++i) {
       text += fmt::format("\n{}. {}: {}", i + 1, step(members[i]).id, split.questions[i]);
     }
@@ -523,23 +514,62 @@ class AskTogether {
     }
   }
 
-  void note(const Members& members, const QuestionSplit& split, const std::string& id) {
+  void note(const std::string& path, const Members& members, const QuestionSplit& split,
+            const std::string& id) {
     std::vector<std::string_view> names;
     for (const Question* each : members) names.push_back(step(each).id);
     PassNote& told = context_.notes.did(
         step(members[0]).id, fmt::format("{} asks {} in one call", id, fmt::join(names, ", ")));
+    const double part = part_read_again(*members[0], path, split);
     double calls = 0;
     double tokens = 0;
-    for (std::size_t i = 1; i < members.size(); ++i) {
+    double asked = 0;                              // calls of the one step that is left
+    double more = tokens_in(kInstruction.size());  // that it says, each time
+    for (std::size_t i = 0; i < members.size(); ++i) {
       const StepEstimate* cost = context_.estimate.find(names[i]);
       if (!cost) return;
-      const double question =
-          static_cast<double>(split.questions[i].size()) / static_cast<double>(kBytesPerToken);
+      more += 2 * tokens_in(names[i].size() + kNameMarks);
+      asked = std::max(asked, cost->calls.middle);
+      if (i == 0) continue;
+      const double common =
+          std::max(0.0, cost->prompt_tokens.middle - tokens_in(split.questions[i].size()));
       calls += cost->calls.middle;
-      tokens += cost->calls.middle * std::max(0.0, cost->prompt_tokens.middle - question);
+      tokens += cost->calls.middle * common * part;
     }
     told.saved_calls = calls;
-    told.saved_tokens = tokens;
+    tokens -= asked * more;
+    if (tokens > 0) told.saved_tokens = tokens;
+  }
+
+  static double tokens_in(std::size_t bytes) {
+    return static_cast<double>(bytes) / static_cast<double>(kBytesPerToken);
+  }
+
+  // Which part of what the questions have in common the model computes with each of them: all of it
+  // at a server; else what stands behind them.
+  double part_read_again(const Question& first, const std::string& path,
+                         const QuestionSplit& split) const {
+    const NamedSettings* model = draft_.plan().find_model(step(first.step).target);
+    const Value* alone = model ? model->settings.find("deterministic") : nullptr;
+    const bool shares = !alone || !alone->is_bool() || !alone->as_bool();
+    if ((model && model->kind != "embedded") || !shares) return 1;
+    double front = supposed_tokens(split.front);
+    double behind = supposed_tokens(split.back);
+    bool is_behind = false;
+    for (const Leaf& leaf : first.leaves) {
+      if (leaf.path == path) {
+        is_behind = true;
+      } else if (is_prompt(leaf.path)) {
+        (is_behind ? behind : front) += supposed_tokens(leaf.binding->expr.to_string());
+      }
+    }
+    return front + behind > 0 ? behind / (front + behind) : 0;
+  }
+
+  static double supposed_tokens(std::string_view source) {
+    const FixedText fixed = fixed_text(source);
+    return tokens_in(fixed.text.size()) +
+           static_cast<double>(fixed.holes) * cost_defaults().input_tokens;
   }
 
   void apply() {

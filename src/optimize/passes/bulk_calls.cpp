@@ -79,7 +79,7 @@ void advise_bulk_calls(PhysicalPassContext& context) {
     }
     PassNote& note = context.notes.did(id, std::move(text));
     if (calls <= 1) continue;
-    note.saved_calls = calls - std::ceil(calls / together);
+    note.saved_trips = calls - std::ceil(calls / together);
   }
 }
 

@@ -11,38 +11,21 @@
 // Kept: `once` and `idempotent` steps and all that they need (`after` counts as reading), the
 // steps that stand in for kept ones, waits (they hold the run up, also for people), produced plans,
 // and what can be undone.
-#include <algorithm>
-#include <set>
-
 #include "base/failpoint.h"
 #include "optimize/passes/passes.h"
+#include "optimize/step_skips.h"
 
 namespace sluice {
 namespace {
 
-// Whether running the plan waits for a time or a signal; `seen`: plans that were looked at.
-bool waits(const Plan& plan, std::set<const Plan*>& seen) {
-  if (!seen.insert(&plan).second) return false;
-  return std::ranges::any_of(plan.steps, [&](const Step& step) {
-    if (step.op == OperatorKind::kWait) return true;
-    if (step.op != OperatorKind::kPlan || step.produced_plan) return false;
-    const PlanPtr* inner = plan.find_plan(step.target);
-    return inner && *inner && waits(**inner, seen);
-  });
-}
-
 // What happens for its own sake, read or not.
 bool matters(const PlanDraft& draft, std::uint32_t index, const ToolCatalog& tools) {
   const Step& step = draft.steps()[index];
-  if (step.op == OperatorKind::kWait || step.produced_plan) return true;
+  if (step.produced_plan || waits(step, draft.plan())) return true;
   const Effect most = failpoint(Failpoint::kDropEffects)      ? Effect::kOnce
                       : failpoint(Failpoint::kDropIdempotent) ? Effect::kIdempotent
                                                               : Effect::kRead;
-  if (draft.effect(index) > most || can_be_undone(step, draft.plan(), tools)) return true;
-  if (step.op != OperatorKind::kPlan) return false;
-  const PlanPtr* inner = draft.plan().find_plan(step.target);
-  std::set<const Plan*> seen;
-  return !inner || !*inner || waits(**inner, seen);
+  return draft.effect(index) > most || can_be_undone(step, draft.plan(), tools);
 }
 
 std::vector<char> find_kept(const PlanDraft& draft, const ToolCatalog& tools) {

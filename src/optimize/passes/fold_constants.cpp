@@ -13,6 +13,11 @@
 // `when`, `value`, `with` (of a model only the messages and the prompt: its settings decide what
 // the step's effect is). Left alone: labelled values, values of more than a few hundred bytes,
 // blobs; for_each, whose form says whether it flows.
+//
+// Refuses: to skip a step before what it waits for has ended, where another one comes after it or
+// reads its status (or that of a step that is skipped with it) and something with an effect comes
+// behind: what fails holds that up. And where it waits for something with an effect, and something
+// that acts or reads comes behind it in whatever way.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -20,7 +25,9 @@
 #include "base/failpoint.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+#include "optimize/early_ends.h"
 #include "optimize/passes/passes.h"
+#include "optimize/step_skips.h"
 
 namespace sluice {
 namespace {
@@ -105,8 +112,9 @@ class Folding {
     return when;
   }
 
-  // What is left of a condition when the operands that are always true are left out.
-  static Condition open_condition(const Binding& when, Binding& left) {
+  // What is left of a condition when the operands that are always true are left out. `may_fail`:
+  // operands in front of one that is always false.
+  static Condition open_condition(const Binding& when, Binding& left, bool& may_fail) {
     if (when.kind != Binding::Kind::kExpr || when.broken) return Condition::kNone;
     if (auto constant = when.expr.as_constant()) {
       if (failpoint(Failpoint::kFoldFalseIsTrue)) return Condition::kTrue;
@@ -120,6 +128,7 @@ class Folding {
       auto alone = expression_binding(conjunct, when.pos);
       if (!alone) return Condition::kNone;
       auto constant = alone->expr.inputs().empty() ? alone->expr.as_constant() : std::nullopt;
+      may_fail = !open.empty();
       if (constant && !truthy(*constant)) return Condition::kFalse;
       if (constant) continue;
       open.push_back(std::move(conjunct));
@@ -144,11 +153,17 @@ class Folding {
     bool constant = old.when && old.when->as_constant().has_value();
     if (!constant && !rewritten) return;
     Binding left;
-    Condition condition = open_condition(*old.when, left);
+    bool may_fail = false;
+    Condition condition = open_condition(*old.when, left, may_fail);
     if (condition == Condition::kFalse) dead_.insert(old.id);
     if (condition == Condition::kNone ||
         (condition == Condition::kFalse && constant && !rewritten)) {
       return;
+    }
+    if (condition == Condition::kFalse && !failpoint(Failpoint::kFoldEndsEarly)) {
+      const std::uint32_t guard = may_fail ? index : kNoIndex;
+      const std::string why = ends().obstacle(index, waited_for(index, EdgeUse::kWhen), {}, guard);
+      if (!why.empty()) return refuse_skip(old.id, why);
     }
     Step made = old;
     if (condition == Condition::kTrue) {
@@ -170,13 +185,33 @@ class Folding {
     draft_.replace(index, std::move(made));
   }
 
+  const EarlyEnds& ends() {
+    if (!ends_) ends_.emplace(draft_);
+    return *ends_;
+  }
+
+  // What it would wait for no more without what it reads for the use. Its items stay.
+  std::vector<std::uint32_t> waited_for(std::uint32_t index, EdgeUse use) const {
+    std::vector<std::uint32_t> all;
+    for (const Reference& read : draft_.reads(index)) {
+      const std::uint32_t from = draft_.index_of(read.step);
+      if (read.use == use && from != kNoIndex) all.push_back(from);
+    }
+    return all;
+  }
+
+  void refuse_skip(const std::string& id, std::string_view why) {
+    if (!refused_.insert(id).second) return;
+    notes_.refused(id, fmt::format("it can only be skipped, but not earlier: {}", why));
+  }
+
   // Whether an input that is always skipped skips every task of the step. Not its items: what they
   // are is asked for all the same.
   bool always_skipped(std::uint32_t index) const {
     const Step& step = draft_.steps()[index];
     for (const Reference& read : draft_.reads(index)) {
-      bool output = read.mode == EdgeMode::kWhole || read.mode == EdgeMode::kSlot;
-      auto dead = output && read.use != EdgeUse::kItems ? dead_.find(read.step) : dead_.end();
+      auto dead =
+          reads_output(read) && read.use != EdgeUse::kItems ? dead_.find(read.step) : dead_.end();
       if (dead == dead_.end()) continue;
       std::uint32_t from = draft_.index_of(read.step);
       if (draft_.steps()[from].for_each) continue;  // a list of empty slots
@@ -197,11 +232,31 @@ class Folding {
       bool reads_more = std::ranges::any_of(
           draft_.reads(*step), [](const Reference& read) { return read.use != EdgeUse::kItems; });
       if (!reads_more || !output_unread(*step)) continue;
+      if (const std::string why = end_obstacle(*step); !why.empty()) {
+        refuse_skip(old.id, why);
+        continue;
+      }
       auto never = expression_binding("false", old.when ? old.when->pos : old.pos);
       if (!never) continue;
       notes_.did(old.id, "it is always skipped: what it would read is not done for it");
       draft_.replace(*step, emptied(old, *std::move(never)));
     }
+  }
+
+  // Why it has to wait for what it reads, although it is skipped then.
+  std::string end_obstacle(std::uint32_t index) {
+    if (failpoint(Failpoint::kFoldClearsEarly)) return "";
+    const Step& step = draft_.steps()[index];
+    const std::optional<Value> when = step.when ? step.when->as_constant() : std::nullopt;
+    const bool never = when && !truthy(*when);
+    std::vector<std::uint32_t> lost = waited_for(index, EdgeUse::kWhen);
+    // What the body reads is not looked at behind a condition that is false.
+    if (!never) {
+      const std::vector<std::uint32_t> body = waited_for(index, EdgeUse::kBody);
+      lost.insert(lost.end(), body.begin(), body.end());
+    }
+    // Its condition may fail, too.
+    return ends().obstacle(index, lost, {}, step.when && !never ? index : kNoIndex);
   }
 
   // Readers that take the output as it comes see the null of a skipped step, as before; others
@@ -249,9 +304,11 @@ class Folding {
   PlanDraft& draft_;
   PassNotes& notes_;
   const Value* params_;
+  std::optional<EarlyEnds> ends_;  // once something can only be skipped
   std::map<std::string, std::optional<std::string>, std::less<>> values_;  // of constant steps
   std::map<std::string, std::optional<std::string>, std::less<>> given_;   // of parameters
-  std::set<std::string, std::less<>> dead_;  // steps that can only be skipped
+  std::set<std::string, std::less<>> dead_;     // steps that can only be skipped
+  std::set<std::string, std::less<>> refused_;  // of them, those that may not be so earlier
 };
 
 }  // namespace

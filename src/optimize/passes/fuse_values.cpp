@@ -77,6 +77,7 @@ class Fusing {
       if (why.empty()) why = fuse(step);
       if (!why.empty()) notes_.refused(draft_.steps()[step].id, std::move(why));
     }
+    if (!failpoint(Failpoint::kFuseForgetsSkip)) state_joins();
     draft_.remove(std::move(gone_));
   }
 
@@ -142,6 +143,7 @@ class Fusing {
     std::vector<std::string> names;
     for (auto& [reader, changed] : made) {
       names.push_back(changed.id);
+      changed_.insert(reader);
       draft_.replace(reader, std::move(changed));
     }
     notes_.did(value.id, fmt::format("evaluated where it is read, in {}", fmt::join(names, ", ")));
@@ -296,17 +298,26 @@ class Fusing {
       if (auto done = change(*made.for_each); !done) return std::unexpected(done.error());
     }
     std::erase_if(made.joins, [&](const auto& join) { return join.first == value.id; });
-    if (failpoint(Failpoint::kFuseForgetsSkip)) return made;
-    state_skips(made, [&](std::string_view input) {
-      const std::uint32_t from = draft_.index_of(input);
-      return from != kNoIndex && (skips_.slot(from) || skips_.whole(from));
-    });
     return made;
+  }
+
+  // Once for each reader, however many values stand in it now.
+  void state_joins() {
+    for (const std::uint32_t gone : gone_) changed_.erase(gone);
+    for (const std::uint32_t reader : changed_) {
+      Step made = step(reader);
+      state_skips(made, [&](std::string_view input) {
+        const std::uint32_t from = draft_.index_of(input);
+        return from != kNoIndex && (skips_.slot(from) || skips_.whole(from));
+      });
+      draft_.replace(reader, std::move(made));
+    }
   }
 
   PlanDraft& draft_;
   PassNotes& notes_;
   StepSkips skips_;
+  std::set<std::uint32_t> changed_;  // readers that have a value in them
   std::vector<std::uint32_t> gone_;
   // Of the value that is looked at:
   std::string text_;

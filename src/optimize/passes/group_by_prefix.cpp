@@ -7,7 +7,8 @@
 // 512 bytes behind it. A group stands where its first row stands, so an early row never waits for a
 // late one, and no row waits for longer than the runtime's window of rows before it take. Whose
 // requests come to the engine side by side share the part that they have in common without being
-// kept for it: it is computed once, and held while one of them runs.
+// kept for it: it is computed once, and held while one of them runs. A server gets its requests in
+// this order, too; what it makes of that is its own affair.
 //
 // Exact: rows keep their number and their place in every list; only the order in which they are
 // asked changes, which no result hangs on.

@@ -4,8 +4,9 @@
 // stalled, a connection that was lost, a worker that swaps. Who waits for all of them waits for the
 // slowest. Where earlier runs have told how long calls of a step take, a pure call that has taken
 // half as long again as 95 of 100 did is made a second time; the first good answer counts and the
-// other call is cancelled. A run makes at most one such attempt for every twenty of the step's
-// calls (and always one). The journal sees one call, the summary says how many were tried twice.
+// other call is cancelled. A run may make one such attempt, and then one for every twenty calls of
+// all its steps that could have one. The journal sees one call, with the tokens of every attempt
+// that has ended; the summary says how many were tried twice.
 //
 // Right, because a pure call gives the same for the same inputs, whichever attempt answers. It is
 // no exact pass, since it makes more calls: it runs only where the plan says `allow:

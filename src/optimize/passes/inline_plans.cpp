@@ -27,15 +27,17 @@
 // steps that are calls, waits or tables themselves, that have effects (`idempotent`, `once`), can
 // be undone, give their items one by one, have a budget or a step that stands in for them, and
 // those that use tools or models of the plan's own. Where the plan is called for each item also
-// steps with a for_each, an order, a concurrency or a reading of a status, and steps that may fail
-// without the result: item by item nothing else could make it fail. Arguments of which it is
-// not certain that they fit the parameter's schema: a call checks them. Calls of which an input may
-// be skipped, unless every step inside reads it, directly or not. Forked runs: which of their steps
-// run again is said by the names of calls.
+// steps with a for_each, an order, a concurrency or a reading of a status, steps that may fail
+// without the result: item by item nothing else could make it fail; and steps that read, where the
+// call waits for something with an effect and they would not. (Of a single call they come after
+// it.) Arguments of which it is not certain that they fit the parameter's schema: a call checks
+// them. Calls of which an input may be skipped, unless every step inside reads it, directly or not.
+// Forked runs: which of their steps run again is said by the names of calls.
 //
 // Saves: the wait for the slowest argument of a call before its first step and for its slowest step
 // before what reads a part of it, and what other passes find across the border. In a run that fails
 // because an argument did, pure and reading steps that do not need it may have been done already.
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -66,6 +68,7 @@ void rewrite_inline_plans(LogicalPassContext& context) {
   std::set<std::string, std::less<>> taken;
   for (const Step& step : draft.steps()) taken.insert(step.id);
   const StepSkips skips(draft);
+  std::map<const Plan*, CalledPlan> called;
   const InlineSurroundings around{.draft = draft,
                                   .tools = context.tools,
                                   .skips = skips,
@@ -73,7 +76,8 @@ void rewrite_inline_plans(LogicalPassContext& context) {
                                     if (!facts) facts.emplace(VerifyContext{found, context.tools});
                                     return *facts;
                                   },
-                                  .taken = taken};
+                                  .taken = taken,
+                                  .called = called};
   std::size_t added = 0;
   for (const std::uint32_t call : calls) {
     const std::string id = draft.steps()[call].id;

@@ -7,8 +7,11 @@
 // several steps over many rows begin with long constant texts of their own, their requests are
 // wished to run group by group, so that each text is computed once and not once in a while.
 //
-// Exact: it changes when things are computed and what is kept, not what is asked. Prompts that are
-// only known at run time, and models with tools, which put more before the prompt, are left alone.
+// Exact: it changes when things are computed and what is kept, not what is asked.
+//
+// Refuses: models behind a server (`kind: openai`): what it keeps, and in which order it works, is
+// the server's own affair, and nothing of this reaches it. Prompts that are only known at run time,
+// and models with tools, which put more before the prompt, are left alone.
 #include <algorithm>
 #include <cstdint>
 #include <set>
@@ -72,6 +75,17 @@ class KeepPrefixes {
     return steps_[left].resource == steps_[right].resource;
   }
 
+  // `default` may be anything until it is opened: only what is certainly a server's is refused.
+  bool behind_server(std::uint32_t step) {
+    const std::string& id = steps_[step].logical.id;
+    const NamedSettings* model = context_.plan.logical->find_model(steps_[step].logical.target);
+    const bool server = model != nullptr && model->kind == "openai";
+    if (server && refused_.insert(step).second) {
+      context_.notes.refused(id, "its model runs behind a server, which keeps what it likes");
+    }
+    return server;
+  }
+
   // The reader comes behind the step in the order of the plan.
   bool comes_after(std::uint32_t step, std::uint32_t reader) const {
     std::vector<char> seen(steps_.size(), 0);
@@ -99,6 +113,7 @@ class KeepPrefixes {
         if (!same_rows(steps_[first].logical, steps_[second].logical)) continue;
         if (!share_what_they_read(pieces_[first], pieces_[second])) continue;
         if (!comes_after(first, second)) continue;
+        if (behind_server(first)) break;
         steps_[first].advice.prefix_returns = true;
         context_.notes.did(
             steps_[first].logical.id,
@@ -129,7 +144,7 @@ class KeepPrefixes {
       const bool others = std::ranges::any_of(starts, [&](const auto& start) {
         return start.first == steps_[i].resource && start.second != firsts[i];
       });
-      if (!others) continue;
+      if (!others || behind_server(i)) continue;
       steps_[i].advice.order = "sharing";
       context_.notes.did(steps_[i].logical.id,
                          "its rows are asked together: they begin with the same long text");
@@ -140,6 +155,7 @@ class KeepPrefixes {
   std::vector<PhysicalStep>& steps_;
   std::vector<std::vector<PromptPiece>> pieces_;
   std::vector<std::uint32_t> asking_;  // llm steps whose prompts are known
+  std::set<std::uint32_t> refused_;    // with a note
 };
 
 }  // namespace

@@ -10,10 +10,12 @@
 //
 // Exact: calls wait for each other longer and are the same calls; it never raises what is stated.
 //
-// Refuses: callees of which nothing of the kind is known, or not of every step of the plan that
-// calls them (a callee may do light and heavy work). Embedded models: their engine takes all
-// requests, computes as many at once as its measured costs say, and sorts the better the more it
-// sees waiting.
+// Refuses: calls that go out together (bulk_calls comes before): each of a bulk was under way with
+// all the others, so what was seen of calls at once tells nothing of bulks at once, and fewer calls
+// at once would only make the bulks smaller. Callees of which nothing of the kind is known, or not
+// of every step of the plan that calls them (a callee may do light and heavy work). Embedded
+// models: their engine takes all requests, computes as many at once as its measured costs say, and
+// sorts the better the more it sees waiting.
 //
 // Example:
 //   tool `index` with `concurrency: 16`; seen: 4 at once 80 calls/s, 8 at once 78, 16 at once 52
@@ -40,6 +42,7 @@ constexpr double kOneRow = 1.5;  // a step with fewer tells nothing about many a
 struct Callee {
   std::uint32_t most = 0;    // over its steps
   bool all_known = true;     // of each step that calls it often
+  bool gathered = false;     // its calls go out together
   std::uint32_t stated = 0;  // what is allowed anyhow; 0: any number
 };
 
@@ -51,9 +54,11 @@ bool calls_often(const PhysicalPassContext& context, const PhysicalStep& step) {
 std::map<std::string, Callee, std::less<>> look_at_callees(const PhysicalPassContext& context) {
   std::map<std::string, Callee, std::less<>> callees;
   for (const PhysicalStep& step : context.plan.steps) {
-    if (step.resource.empty() || !has_call_levels(context.plan, step)) continue;
+    const bool gathered = step.advice.bulk > 1;
+    if (step.resource.empty() || (!gathered && !has_call_levels(context.plan, step))) continue;
     Callee& callee = callees[step.resource];
     callee.stated = std::max(callee.stated, step.resource_limit);
+    callee.gathered = callee.gathered || gathered;
     if (!calls_often(context, step)) continue;
     const std::uint32_t knee = calls_knee(step.step_hash, *context.history);
     callee.most = std::max(callee.most, knee);
@@ -76,6 +81,12 @@ void advise_limit_concurrency(PhysicalPassContext& context) {
   for (PhysicalStep& step : context.plan.steps) {
     const auto found = callees.find(step.resource);
     if (found == callees.end()) continue;
+    if (found->second.gathered) {
+      context.notes.refused(step.logical.id,
+                            "its calls go out together: what was seen of calls at once does not "
+                            "tell of these");
+      continue;
+    }
     const std::uint32_t most = found->second.most;
     step.advice.most_at_once = most;
     // A step that has said so itself is not told.

@@ -146,30 +146,19 @@ class Meaning {
   }
 
   void add_rules(const Step& step) {
-    std::string rules;
+    std::string rules = rules_text(step);
     if (step.repeat) {
       rules += fmt::format("repeat {} {};", step.repeat->max_rounds, step.repeat->delay_ms);
     }
-    if (const auto& retry = step.retry) {
-      rules += fmt::format("retry {} {} {} {} {}", retry->attempts, retry->delay_ms, retry->factor,
-                           retry->max_delay_ms, retry->jitter);
-      for (const std::string& code : retry->on) rules += " " + code;
-      rules += ";";
-    }
-    if (step.timeout_ms) rules += fmt::format("timeout {};", *step.timeout_ms);
-    if (step.cache_ttl_ms) rules += fmt::format("cache {};", *step.cache_ttl_ms);
-    if (step.concurrency) rules += fmt::format("concurrency {};", *step.concurrency);
     const Budget& budget = step.budget;
     if (budget.tokens) rules += fmt::format("tokens {};", *budget.tokens);
     if (budget.calls) rules += fmt::format("calls {};", *budget.calls);
     if (budget.seconds) rules += fmt::format("seconds {};", *budget.seconds);
     if (budget.usd) rules += fmt::format("usd {};", *budget.usd);
-    // `on_error: fail` is what happens without one.
-    bool on_error = step.on_error && step.on_error->kind != OnErrorRule::Kind::kFail;
-    if (on_error) rules += fmt::format("on_error {};", static_cast<int>(step.on_error->kind));
     hasher_.field(rules);
     if (step.repeat) add(step.repeat->until);
-    if (on_error) add(step.on_error->value);
+    const bool gives = step.on_error && step.on_error->kind == OnErrorRule::Kind::kValue;
+    if (gives) add(step.on_error->value);
   }
 
   const Names& names_;
@@ -189,14 +178,14 @@ class Takings {
       if (!counts(reader)) continue;
       auto known = rules_.find({reader.step, group});
       if (known == rules_.end()) continue;
-      if (!same(known->second, rule(reader.step, step))) return &draft_.steps()[reader.step];
+      if (!same_join(*known->second, rule(reader.step, step))) return &draft_.steps()[reader.step];
     }
     return nullptr;
   }
   void join(std::uint32_t step, std::uint32_t group) {
     for (const Reader& reader : draft_.readers(step)) {
       if (counts(reader)) {
-        rules_.emplace(std::pair(reader.step, group), rule(reader.step, step));
+        rules_.emplace(std::pair(reader.step, group), &rule(reader.step, step));
       }
     }
   }
@@ -206,18 +195,8 @@ class Takings {
     return reader.step != kNoIndex && reader.read.mode != EdgeMode::kStatus &&
            reader.read.mode != EdgeMode::kOrder;
   }
-  const JoinRule* rule(std::uint32_t reader, std::uint32_t step) const {
-    return draft_.steps()[reader].find_join(draft_.steps()[step].id);
-  }
-  static bool same(const JoinRule* left, const JoinRule* right) {
-    static const JoinRule kNothingStated;
-    const JoinRule& a = left ? *left : kNothingStated;
-    const JoinRule& b = right ? *right : kNothingStated;
-    auto same_action = [](const JoinAction& one, const JoinAction& other) {
-      return one.kind == other.kind &&
-             (one.kind != JoinAction::Kind::kValue || same_binding(one.value, other.value));
-    };
-    return same_action(a.skipped, b.skipped) && same_action(a.failed, b.failed);
+  const JoinRule& rule(std::uint32_t reader, std::uint32_t step) const {
+    return join_of(draft_.steps()[reader], draft_.steps()[step].id);
   }
 
   const PlanDraft& draft_;

@@ -13,6 +13,7 @@ void rewrite_merge_equal_steps(LogicalPassContext& context);
 void rewrite_ask_together(LogicalPassContext& context);
 void rewrite_reorder_templates(LogicalPassContext& context);
 void rewrite_drop_output_fields(LogicalPassContext& context);
+void rewrite_early_tables(LogicalPassContext& context);
 void rewrite_early_conditions(LogicalPassContext& context);
 void rewrite_drop_dead_steps(LogicalPassContext& context);
 

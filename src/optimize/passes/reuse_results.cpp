@@ -3,11 +3,13 @@
 // People run a plan again and again while they write it, and a table that has grown by a day is
 // mostly yesterday's table. A greedy or seeded call of a model gives the same for the same inputs,
 // so its answer is kept in the cache folder under its meaning (the model file's hash, or the
-// server's address and the model's name, the step with its template and schema, sampling, and the
-// bound inputs) and taken from there when an equal call comes in a later run, within 30 days. The
-// file is bounded (256 MiB, what was used last stays). A cache that cannot be opened, read or
-// written is one that misses. The summary, `runs show` and `explain --analyze` say how many calls
-// were answered from earlier runs; such a call costs no call of a `budget`.
+// server's address and the model's name, the step with its template and schema, sampling, the bound
+// inputs, and the build of this program, since another one may put prompts together otherwise) and
+// taken from there when an equal call comes in a later run, within 30 days. The file is bounded
+// (256 MiB, what was used last stays). A cache that cannot be opened, read or written is one that
+// misses. The summary, `runs show` and `explain --analyze` say how many calls were answered from
+// earlier runs; such a call costs no call of a `budget`. The rows of `sluice batch --sample` are
+// asked anew, because they are to show what the other rows cost.
 //
 // Exact by the meaning of effects: a pure call gives the same for the same inputs. A step that says
 // `cache: {ttl}` is kept by what it says. `--without reuse_results` asks everything anew.

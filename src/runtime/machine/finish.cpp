@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "runtime/list_item.h"
 #include "runtime/machine/machine.h"
 
 namespace sluice {
@@ -127,7 +128,7 @@ void RunMachine::finish_stream(Frame& frame, std::uint32_t step, SlotStatus stat
                             : 0;
   relation.known += items;
   for (std::uint32_t item = 0; item < items; ++item) {
-    relation.finish(item, SlotStatus::kDone, value.items()[item], nullptr);
+    relation.finish(item, SlotStatus::kDone, list_item(value, item), nullptr);
   }
   relation.opened = relation.known;
   grow(frame, step, relation.known, true);

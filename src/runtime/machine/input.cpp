@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "plan/task_id.h"
+#include "runtime/list_item.h"
 #include "runtime/machine/machine.h"
 
 namespace sluice {
@@ -84,7 +85,7 @@ Result<Value> RunMachine::input(const TaskRef& task, const StepInput& input) con
       const FrameStep& state = frame.steps[owner];
       if (state.items_requested || physical.items_edge == kNoIndex) {
         return task.item < state.items.size() && state.items.is_array()
-                   ? state.items.items()[task.item]
+                   ? list_item(state.items, task.item)
                    : Value();
       }
       return frame.steps[physical.edges[physical.items_edge].from].relation.value(task.item);

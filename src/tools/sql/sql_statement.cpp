@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -19,7 +20,8 @@ constexpr std::size_t kBytesPerCell = 8;  // counted for a number, and for a row
 Error sql_error(sqlite3* database, std::string_view what) {
   int code = sqlite3_extended_errcode(database);
   std::string words = sqlite3_errmsg(database);
-  if ((code & 0xFF) == SQLITE_FULL) {
+  const int reason = (code & 0xFF) == SQLITE_IOERR ? sqlite3_system_errno(database) : 0;
+  if ((code & 0xFF) == SQLITE_FULL || reason == ENOSPC || reason == EDQUOT) {
     return Error(ErrorCode::kDiskFull, fmt::format("{}: {}", what, words));
   }
   std::string advice;

@@ -15,6 +15,8 @@
 namespace sluice {
 namespace {
 
+using namespace std::string_view_literals;
+
 constexpr std::size_t kPieceBytes = 1 << 18;
 
 class FileSource final : public ByteSource {
@@ -45,6 +47,28 @@ class TextSource final : public ByteSource {
  private:
   std::string_view rest_;
 };
+
+// Files that are no text, by how they begin, and what to do about each.
+struct Beginning {
+  std::string_view bytes;
+  std::string_view words;
+};
+constexpr Beginning kNoText[] = {
+    {"\xFF\xFE"sv, "the file is UTF-16 text; turn it into UTF-8 with: iconv -f utf-16 -t utf-8"},
+    {"\xFE\xFF"sv, "the file is UTF-16 text; turn it into UTF-8 with: iconv -f utf-16 -t utf-8"},
+    {"SQLite format 3\0"sv, "the file is an SQLite database; state its format, sqlite"},
+    {"\x1F\x8B"sv, "the file is packed with gzip; unpack it with: gunzip"},
+    {"\x28\xB5\x2F\xFD"sv, "the file is packed with zstd; unpack it with: zstd -d"},
+    {"PK\x03\x04"sv,
+     "the file is a zip archive, as spreadsheets are; unpack it, or save the sheet as CSV in "
+     "UTF-8"},
+    {"PAR1\x15"sv, "the file is a Parquet table; turn it into CSV or JSON Lines"}};
+
+// Without a mark: no table begins with a NUL, nor has one behind its first character.
+std::string_view unmarked_utf16(std::string_view first) {
+  if (first.size() < 4 || (first[0] != 0) == (first[1] != 0)) return "";
+  return first[0] == 0 ? "utf-16be" : "utf-16le";
+}
 
 // " behind 'Caf'": so that a person finds the place.
 std::string words_before(std::string_view text) {
@@ -87,9 +111,15 @@ std::unique_ptr<ByteSource> ByteSource::of_text(std::string_view text) {
 
 Result<std::string_view> without_byte_order_mark(std::string_view first) {
   if (first.starts_with("\xEF\xBB\xBF")) return first.substr(3);
-  if (first.starts_with("\xFF\xFE") || first.starts_with("\xFE\xFF")) {
-    return fail(ErrorCode::kTableInvalid,
-                "the file is UTF-16 text; turn it into UTF-8 with: iconv -f utf-16 -t utf-8");
+  for (const Beginning& other : kNoText) {
+    if (first.starts_with(other.bytes))
+      return fail(ErrorCode::kTableInvalid, std::string(other.words));
+  }
+  if (const std::string_view encoding = unmarked_utf16(first); !encoding.empty()) {
+    return fail(
+        ErrorCode::kTableInvalid,
+        fmt::format("the file is UTF-16 text; turn it into UTF-8 with: iconv -f {} -t utf-8",
+                    encoding));
   }
   return first;
 }

@@ -137,6 +137,17 @@ class CsvTable final : public TableReader {
   Result<void> read_header() {
     auto more = reader_.next(columns_);
     if (!more) return std::unexpected(more.error());
+    for (const std::string& name : columns_) {
+      const std::size_t at = name.find('\r');
+      if (at == std::string::npos || name[std::min(at + 1, name.size() - 1)] == '\n') continue;
+      return fail(ErrorCode::kTableInvalid,
+                  "line 1: lines end in CR alone, as on old Macs; turn them into lines with: "
+                  "tr '\\r' '\\n'");
+    }
+    if (columns_.size() == 1 && columns_.front().empty()) {
+      return fail(ErrorCode::kTableInvalid,
+                  "line 1 is blank; the first line of a table names its columns");
+    }
     auto sorted = columns_;
     std::ranges::sort(sorted);
     if (auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end()) {
@@ -160,8 +171,8 @@ class CsvTable final : public TableReader {
       if (cells_.size() == 1 && cells_.front().empty() && columns_.size() != 1) continue;
       if (cells_.size() == columns_.size()) return true;
       return fail(ErrorCode::kTableInvalid,
-                  fmt::format("line {}: {} cells, the header has {}", reader_.line(), cells_.size(),
-                              columns_.size()));
+                  fmt::format("line {}: {} cell{}, the header has {}", reader_.line(),
+                              cells_.size(), cells_.size() == 1 ? "" : "s", columns_.size()));
     }
   }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "data/json.h"
+#include "tools/table/blob_cells.h"
 #include "tools/table/output_file.h"
 
 namespace sluice {
@@ -56,7 +57,9 @@ class CsvWriter final : public TableWriter {
 std::string cell_text(const Value& value) {
   if (value.is_null()) return "";
   if (value.is_string() && !value.labels().secret) return std::string(value.as_string());
-  return to_json(value);
+  const Value text = with_blobs_as_text(value);
+  if (value.kind() == Value::Kind::kBlob && text.is_string()) return std::string(text.as_string());
+  return to_json(text);
 }
 
 std::string csv_record(const std::vector<std::string>& cells, char separator) {
@@ -70,8 +73,8 @@ std::string csv_record(const std::vector<std::string>& cells, char separator) {
 
 Result<std::unique_ptr<TableWriter>> open_csv_writer(const std::filesystem::path& file,
                                                      const std::vector<std::string>& columns,
-                                                     char separator) {
-  auto output = OutputFile::create(file);
+                                                     char separator, std::string_view owner) {
+  auto output = OutputFile::create(file, owner);
   if (!output) return std::unexpected(output.error());
   auto writer = std::make_unique<CsvWriter>(std::move(*output), columns, separator);
   if (auto written = writer->header(); !written) return std::unexpected(written.error());

@@ -14,7 +14,7 @@ namespace sluice {
 
 Result<std::unique_ptr<TableWriter>> open_csv_writer(const std::filesystem::path& file,
                                                      const std::vector<std::string>& columns,
-                                                     char separator);
+                                                     char separator, std::string_view owner);
 // A record with its line end.
 std::string csv_record(const std::vector<std::string>& cells, char separator);
 std::string cell_text(const Value& value);

@@ -101,7 +101,9 @@ Result<FinishedTable> write_finished(const WorkFile& work, const TableTarget& ta
   finished.counts = *counts;
   auto shape = shape_of(work, options, stopped);
   if (!shape) return std::unexpected(shape.error());
-  auto writer = open_table_writer(target, shape->columns);
+  auto run = work.run();
+  if (!run) return std::unexpected(run.error());
+  auto writer = open_table_writer(target, shape->columns, run->value_or(""));
   if (!writer) return std::unexpected(writer.error());
   auto written = work.each(options.order, [&](const StoredRow& row) -> Result<void> {
     if (stopped) return fail(ErrorCode::kCancelled, "writing was stopped");

@@ -11,6 +11,22 @@ namespace sluice {
 namespace {
 
 constexpr std::size_t kMostLineBytes = std::size_t{64} << 20;
+constexpr std::string_view kArrayAdvice = "; an array becomes lines with: jq -c '.[]'";
+constexpr std::string_view kObjectAdvice = "; a value is one line, as written by: jq -c .";
+
+// JSON over several lines, as people like to read it.
+std::string_view advice(std::string_view line) {
+  const std::size_t end = line.find_last_not_of(" \t\r");
+  if (line.substr(0, end + 1) == "{") return kObjectAdvice;
+  return line.starts_with('[') ? kArrayAdvice : "";
+}
+
+// A line of its own needs no count of lines.
+std::string without_line(std::string words) {
+  constexpr std::string_view kLine = "line 1, ";
+  const std::size_t at = words.find(kLine);
+  return at == std::string::npos ? words : words.erase(at, kLine.size());
+}
 
 class JsonLinesTable final : public TableReader {
  public:
@@ -23,9 +39,10 @@ class JsonLinesTable final : public TableReader {
   Result<std::optional<Value>> next() override {
     auto row = lines_.next();
     if (!row || !*row || (*row)->is_object()) return row;
-    return fail(ErrorCode::kTableInvalid,
-                fmt::format("line {}: a row is an object such as {{\"name\": 1}}, not {}",
-                            lines_.line(), kind_with_article((*row)->kind())));
+    return fail(
+        ErrorCode::kTableInvalid,
+        fmt::format("line {}: a row is an object such as {{\"name\": 1}}, not {}{}", lines_.line(),
+                    kind_with_article((*row)->kind()), (*row)->is_array() ? kArrayAdvice : ""));
   }
   Result<bool> skip() override {
     auto row = next();
@@ -76,8 +93,9 @@ Result<std::optional<Value>> JsonLinesReader::next() {
     if (auto good = check_utf8(text_, line_); !good) return std::unexpected(good.error());
     auto value = parse_json(text_);
     if (value) return std::move(*value);
-    return fail(ErrorCode::kTableInvalid,
-                fmt::format("line {}: {}", line_, value.error().message()));
+    return fail(
+        ErrorCode::kTableInvalid,
+        fmt::format("line {}: {}{}", line_, without_line(value.error().message()), advice(text_)));
   }
 }
 

@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cctype>
 #include <cerrno>
+#include <system_error>
 #include <utility>
 
 namespace sluice {
@@ -14,17 +16,36 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kBufferBytes = 1 << 20;
 constexpr mode_t kMode = 0666;
+constexpr std::size_t kMostOfOwner = 24;  // ids of runs are shorter
 
 fs::path folder_of(const fs::path& file) {
   return file.has_parent_path() ? file.parent_path() : fs::path(".");
 }
 
+// Whatever a plan calls its run: as a part of a file's name.
+std::string name_of_owner(std::string_view owner) {
+  std::string name;
+  for (const char c : owner.substr(0, kMostOfOwner)) {
+    name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  }
+  return name;
+}
+
 }  // namespace
 
-fs::path place_before(const fs::path& file) {
+fs::path place_before(const fs::path& file, std::string_view owner) {
   fs::path temporary = file;
-  temporary += ".new";
+  temporary += "." + name_of_owner(owner) + ".new";
   return temporary;
+}
+
+void remove_before(const fs::path& file, std::string_view owner) {
+  for (const char* end : {"", "-journal", "-wal", "-shm"}) {
+    fs::path part = place_before(file, owner);
+    part += end;
+    std::error_code ignored;
+    fs::remove(part, ignored);
+  }
 }
 
 Result<void> move_into_place(const fs::path& temporary, const fs::path& file) {
@@ -42,8 +63,8 @@ Result<void> move_into_place(const fs::path& temporary, const fs::path& file) {
   return {};
 }
 
-Result<OutputFile> OutputFile::create(const fs::path& file) {
-  fs::path temporary = place_before(file);
+Result<OutputFile> OutputFile::create(const fs::path& file, std::string_view owner) {
+  fs::path temporary = place_before(file, owner);
   FileHandle handle(
       ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, kMode));
   if (!handle.valid()) return std::unexpected(file_error("write", file.string(), errno));

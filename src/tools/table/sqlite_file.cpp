@@ -9,7 +9,7 @@ namespace sluice {
 Error SqliteFile::error() const {
   const int code = sqlite3_extended_errcode(handle_.get());
   if ((code & 0xFF) == SQLITE_NOTADB) {
-    return Error(ErrorCode::kTableInvalid, fmt::format("{} is no SQLite database", name_));
+    return Error(ErrorCode::kTableInvalid, "it is no SQLite database");
   }
   return sql_error(handle_.get(), name_);
 }
@@ -36,6 +36,13 @@ Result<SqliteFile> SqliteFile::open(const std::filesystem::path& path, Use use, 
   }
   sqlite3_busy_timeout(handle, busy_wait_ms);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  // Before the first look: with a log that others may read too SQLite would want room for what they
+  // share, also where there is none left.
+  if (use == Use::kAlone) {
+    if (auto alone = file.run("PRAGMA locking_mode = EXCLUSIVE"); !alone) {
+      return std::unexpected(alone.error());
+    }
+  }
   // Opening looks at nothing yet.
   if (auto read = file.run("SELECT count(*) FROM sqlite_master"); !read) {
     return std::unexpected(read.error());

@@ -17,10 +17,11 @@ namespace sluice {
 
 class SqliteFile {
  public:
-  enum class Use { kRead, kWrite };
+  // kAlone: written by this process only, while it is open; there is no shared memory beside it.
+  enum class Use { kRead, kWrite, kAlone };
   static constexpr int kBusyWaitMs = 10'000;
-  // kWrite makes it where there is none. Waits so long while others have it locked. kFileMissing,
-  // kFileDenied, kTableInvalid (no database), kSqlFailed.
+  // Writing makes it where there is none. Waits so long while others have it locked. kFileMissing,
+  // kFileDenied, kTableInvalid (no database), kSqlFailed, kDiskFull.
   static Result<SqliteFile> open(const std::filesystem::path& file, Use use,
                                  int busy_wait_ms = kBusyWaitMs);
 

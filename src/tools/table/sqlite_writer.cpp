@@ -7,9 +7,11 @@
 #include <filesystem>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
+#include "tools/table/blob_cells.h"
 #include "tools/table/output_file.h"
 #include "tools/table/sqlite_file.h"
 
@@ -40,21 +42,33 @@ std::vector<std::string> distinct_names(const std::vector<std::string>& columns)
   return names;
 }
 
+Result<SqliteFile> open_output(const fs::path& path, SqliteFile::Use use) {
+  auto file = SqliteFile::open(path, use);
+  if (file || file.error().code() != ErrorCode::kTableInvalid) return file;
+  return fail(ErrorCode::kTableInvalid,
+              fmt::format("{}: {}", path.string(), file.error().message()));
+}
+
+// Bytes are bytes; only those inside lists and objects, which are JSON text, are text.
+Value sql_cell(const Value& value) {
+  return value.kind() == Value::Kind::kBlob ? value : with_blobs_as_text(value);
+}
+
 class SqliteWriter final : public TableWriter {
  public:
-  SqliteWriter(fs::path place, bool fresh, std::vector<std::string> columns)
-      : place_(std::move(place)), fresh_(fresh), columns_(std::move(columns)) {}
+  SqliteWriter(fs::path place, bool fresh, std::vector<std::string> columns, std::string_view owner)
+      : place_(std::move(place)), fresh_(fresh), owner_(owner), columns_(std::move(columns)) {}
 
   ~SqliteWriter() override {
     insert_.reset();
     if (file_ && sqlite3_get_autocommit(file_->handle()) == 0) (void)file_->run("ROLLBACK");
     file_.reset();
-    if (fresh_ && !ended_) remove_fresh();
+    if (fresh_ && !ended_) remove_before(place_, owner_);
   }
 
   Result<void> begin(const std::string& table) {
-    if (fresh_) remove_fresh();
-    auto file = SqliteFile::open(at(), SqliteFile::Use::kWrite);
+    if (fresh_) remove_before(place_, owner_);
+    auto file = open_output(at(), SqliteFile::Use::kWrite);
     if (!file) return std::unexpected(file.error());
     file_ = std::move(*file);
     std::string list, marks;
@@ -84,7 +98,7 @@ class SqliteWriter final : public TableWriter {
       auto bound =
           insert_->bind(static_cast<int>(i) + 1, secret  ? Value::string("[secret]")
                                                  : large ? Value::string(value->as_string())
-                                                         : *value);
+                                                         : sql_cell(*value));
       if (!bound) return bound;
     }
     auto stepped = insert_->step();
@@ -101,18 +115,11 @@ class SqliteWriter final : public TableWriter {
   }
 
  private:
-  fs::path at() const { return fresh_ ? place_before(place_) : place_; }
-  void remove_fresh() const {
-    for (const char* end : {"", "-journal", "-wal", "-shm"}) {
-      fs::path part = at();
-      part += end;
-      std::error_code ignored;
-      fs::remove(part, ignored);
-    }
-  }
+  fs::path at() const { return fresh_ ? place_before(place_, owner_) : place_; }
 
   fs::path place_;
   bool fresh_;
+  std::string owner_;
   bool ended_ = false;
   std::vector<std::string> columns_;
   std::optional<SqliteFile> file_;
@@ -122,12 +129,13 @@ class SqliteWriter final : public TableWriter {
 }  // namespace
 
 Result<std::unique_ptr<TableWriter>> open_sqlite_writer(const TableTarget& target,
-                                                        const std::vector<std::string>& columns) {
+                                                        const std::vector<std::string>& columns,
+                                                        std::string_view owner) {
   std::error_code ignored;
   const bool fresh = !fs::exists(target.file, ignored);
   // A table needs a column, also when it has no rows.
   auto writer = std::make_unique<SqliteWriter>(
-      target.file, fresh, columns.empty() ? std::vector<std::string>{"result"} : columns);
+      target.file, fresh, columns.empty() ? std::vector<std::string>{"result"} : columns, owner);
   if (auto begun = writer->begin(table_of(target)); !begun) {
     return std::unexpected(begun.error());
   }
@@ -135,13 +143,34 @@ Result<std::unique_ptr<TableWriter>> open_sqlite_writer(const TableTarget& targe
 }
 
 Result<bool> has_sqlite_table(const TableTarget& target) {
-  auto file = SqliteFile::open(target.file, SqliteFile::Use::kRead);
+  auto file = open_output(target.file, SqliteFile::Use::kRead);
   if (!file) return std::unexpected(file.error());
-  auto tables = file->tables();
-  if (!tables) return std::unexpected(tables.error());
-  const std::string name = lower(table_of(target));
-  return std::ranges::any_of(*tables,
-                             [&](const std::string& table) { return lower(table) == name; });
+  auto statement = file->prepare("SELECT type FROM sqlite_master WHERE lower(name) = ?");
+  if (!statement) return std::unexpected(statement.error());
+  auto bound = statement->bind(1, Value::from_utf8(lower(table_of(target))).value_or(Value()));
+  if (!bound) return std::unexpected(bound.error());
+  auto there = statement->step();
+  if (!there || !*there) return there;
+  auto type = statement->column(0, "type");
+  if (!type || (type->is_string() && type->as_string() == "table")) return true;
+  return fail(ErrorCode::kUsage,
+              fmt::format("{} has {} called {}; name another table", target.file.string(),
+                          type->is_string() && type->as_string() == "view" ? "a view" : "an index",
+                          table_of(target)));
+}
+
+Result<void> check_sqlite_table(const TableTarget& target, std::size_t columns) {
+  constexpr std::size_t kMostColumns = 2000;  // that SQLite takes
+  if (lower(table_of(target)).starts_with("sqlite_")) {
+    return fail(ErrorCode::kUsage,
+                fmt::format("{} can be no table: names that begin with sqlite_ are SQLite's own",
+                            table_of(target)));
+  }
+  if (columns <= kMostColumns) return {};
+  return fail(ErrorCode::kUsage,
+              fmt::format("a table of SQLite has at most {} columns, and the input's {} would go "
+                          "into it; write CSV or JSON Lines",
+                          kMostColumns, columns));
 }
 
 }  // namespace sluice

@@ -41,10 +41,11 @@ Result<TableFormat> table_format_of(const std::filesystem::path& file) {
   for (const Ending& known : kEndings) {
     if (known.text == end) return known.format;
   }
-  return fail(ErrorCode::kUsage,
-              fmt::format("cannot tell from its name how the table {} is written; let it end in "
-                          ".jsonl, .csv, .tsv or .db, or state the format",
-                          file.string()));
+  return fail(
+      ErrorCode::kUsage,
+      fmt::format("cannot tell from its name how the table {} is written; let it end in "
+                  ".jsonl, .csv, .tsv or .db, or state the format (jsonl, csv, tsv, sqlite)",
+                  file.string()));
 }
 
 Result<TableFormat> table_format_of(const std::filesystem::path& file, std::string_view stated) {

@@ -66,14 +66,14 @@ Result<std::unique_ptr<TableReader>> open_table(const TableSource& source) {
   return std::make_unique<NamedReader>(std::move(*reader), name);
 }
 
-Result<TableScan> scan_table(const TableSource& source,
+Result<TableScan> scan_table(const TableSource& source, std::uint64_t most,
                              const std::function<bool(std::uint64_t rows)>& go_on) {
   auto reader = open_table(source);
   if (!reader) return std::unexpected(reader.error());
   TableScan scan;
   scan.columns = (*reader)->columns();
   const bool rows_name_them = source.format == TableFormat::kJsonLines;
-  while (true) {
+  while (most == 0 || scan.rows < most) {
     if (rows_name_them && scan.rows < kRowsThatNameColumns) {
       auto row = (*reader)->next();
       if (!row) return std::unexpected(row.error());
@@ -90,6 +90,7 @@ Result<TableScan> scan_table(const TableSource& source,
                   fmt::format("reading {} was stopped", source.file.string()));
     }
   }
+  return scan;
 }
 
 }  // namespace sluice

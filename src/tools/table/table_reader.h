@@ -40,8 +40,9 @@ struct TableScan {
   std::vector<std::string> columns;  // of JSON Lines: those of the first rows
   std::uint64_t rows = 0;
 };
-// `go_on` is asked now and then, with the rows so far; false stops it with kCancelled.
-Result<TableScan> scan_table(const TableSource& source,
+// `most`: no more rows than these are looked at; 0: all. `go_on` is asked now and then, with the
+// rows so far; false stops it with kCancelled.
+Result<TableScan> scan_table(const TableSource& source, std::uint64_t most = 0,
                              const std::function<bool(std::uint64_t rows)>& go_on = {});
 
 }  // namespace sluice

@@ -62,15 +62,6 @@ std::int64_t count_argument(const Value& args, std::string_view key) {
   return value != nullptr && value->is_int() ? value->as_int() : 0;
 }
 
-StoredRow stored_row(const Value& args) {
-  StoredRow row;
-  row.row = count_argument(args, "row");
-  if (const Value* value = argument(args, "value")) row.value = *value;
-  if (const Value* error = argument(args, "error")) row.error = argument_text(*error);
-  if (const Value* input = argument(args, "input")) row.input = *input;
-  return row;
-}
-
 Value text_list(const std::vector<std::string>& texts) {
   std::vector<Value> items;
   for (const std::string& text : texts) {
@@ -120,7 +111,7 @@ Result<Value> put(WritingSide& side, const std::vector<OpenCallPtr>& calls) {
   if (!work) return std::unexpected(work.error());
   std::vector<StoredRow> rows;
   rows.reserve(calls.size());
-  for (const OpenCallPtr& call : calls) rows.push_back(stored_row(call->request().args));
+  for (const OpenCallPtr& call : calls) rows.push_back(row_of_put(call->request().args));
   auto stored = (*work)->put(rows);
   return stored ? Result<Value>(Value()) : std::unexpected(stored.error());
 }
@@ -233,6 +224,15 @@ class TableTool final : public ClosedTool {
 };
 
 }  // namespace
+
+StoredRow row_of_put(const Value& args) {
+  StoredRow row;
+  row.row = count_argument(args, "row");
+  if (const Value* value = argument(args, "value")) row.value = *value;
+  if (const Value* error = argument(args, "error")) row.error = argument_text(*error);
+  if (const Value* input = argument(args, "input")) row.input = *input;
+  return row;
+}
 
 Result<std::unique_ptr<Tool>> open_table_tool(const ToolSettings& settings) {
   const Value& values = settings.values;

@@ -5,10 +5,14 @@
 #include <memory>
 
 #include "tools/settings.h"
+#include "tools/table/work_file.h"
 #include "tools/tool.h"
 
 namespace sluice {
 
 Result<std::unique_ptr<Tool>> open_table_tool(const ToolSettings& settings);
+
+// What a call of `put` with these arguments keeps.
+StoredRow row_of_put(const Value& args);
 
 }  // namespace sluice

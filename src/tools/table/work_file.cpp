@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "data/json.h"
+#include "tools/table/blob_cells.h"
 
 namespace sluice {
 namespace {
@@ -22,9 +23,8 @@ constexpr std::string_view kInsert =
     "INSERT INTO result VALUES (?, ?, ?, ?, ?) ON CONFLICT (row) DO UPDATE SET"
     " value = excluded.value, error = excluded.error, input = excluded.input";
 
-// Held exclusively: a second process gets SQLITE_BUSY, and there is no shared memory file.
-constexpr const char* kPragmas =
-    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL";
+// A second process gets SQLITE_BUSY.
+constexpr const char* kPragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL";
 
 bool busy(const SqliteFile& file) {
   return (sqlite3_extended_errcode(file.handle()) & 0xFF) == SQLITE_BUSY;
@@ -53,11 +53,13 @@ Result<std::optional<std::string>> text_of(const SqlStatement& statement, int co
 Result<Value> json_of(const SqlStatement& statement, int column) {
   auto text = text_of(statement, column);
   if (!text) return std::unexpected(text.error());
-  return *text ? parse_json(**text) : Result<Value>(Value());
+  if (!*text) return Value();
+  auto value = parse_json(**text);
+  return value ? Result<Value>(with_blobs_back(*value)) : value;
 }
 
 Value json_text(const Value& value) {
-  return value.is_null() ? Value() : Value::string(to_json(value));
+  return value.is_null() ? Value() : Value::string(to_json(with_blobs_as_json(value)));
 }
 
 Result<std::optional<std::string>> begun_run(const SqliteFile& file) {
@@ -113,7 +115,7 @@ Result<std::optional<std::string>> run_of_work_file(const fs::path& output) {
 
 Result<std::unique_ptr<WorkFile>> WorkFile::open(const fs::path& output) {
   const fs::path part = work_file_of(output);
-  auto file = SqliteFile::open(part, SqliteFile::Use::kWrite, 0);
+  auto file = SqliteFile::open(part, SqliteFile::Use::kAlone, 0);
   if (!file) {
     if (file.error().code() == ErrorCode::kTableInvalid) return std::unexpected(in_the_way(part));
     const bool held = file.error().message().find("locked") != std::string::npos;
@@ -196,6 +198,16 @@ Result<void> WorkFile::put(std::span<const StoredRow> rows) {
     sqlite3_exec(file_.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
   }
   return stored;
+}
+
+Result<std::int64_t> WorkFile::rows() const {
+  auto statement = file_.prepare("SELECT count(*) FROM result");
+  if (!statement) return std::unexpected(statement.error());
+  auto stepped = statement->step();
+  if (!stepped) return std::unexpected(stepped.error());
+  auto number = statement->column(0, "count");
+  if (!number) return std::unexpected(number.error());
+  return number->is_int() ? number->as_int() : 0;
 }
 
 Result<WorkCounts> WorkFile::counts() const {

@@ -52,6 +52,7 @@ class WorkFile {
   // All of them, or none; durable on return. kRunChanged when nobody began (it was deleted).
   Result<void> put(std::span<const StoredRow> rows);
 
+  Result<std::int64_t> rows() const;  // how many it has
   // kRunChanged when rows are missing.
   Result<WorkCounts> counts() const;
   enum class Order { kRow, kArrival };

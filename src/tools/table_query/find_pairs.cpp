@@ -62,9 +62,7 @@ class PairQuery {
     if (!where_ || !request_.compile) return;
     condition_ = compile_condition(where_->expr(), where_->inputs(),
                                    {request_.rows, request_.others, keep_all()});
-    if (!condition_) return;
-    found_.compiled = true;
-    found_.labels = found_.labels | condition_->labels;
+    found_.compiled = condition_.has_value();
   }
 
   // The keys of both lists, as texts that are equal when the values are. Null matches nothing.
@@ -80,12 +78,13 @@ class PairQuery {
       of_row.emplace_back(std::move(key.row), on.pos, request_.args);
       of_other.emplace_back(std::move(key.other), on.pos, request_.args);
     }
-    auto made = evaluate_keys(of_row, false, row_keys_);
-    if (made) made = evaluate_keys(of_other, true, other_keys_);
+    auto made = evaluate_keys(of_row, false, row_keys_, row_labels_);
+    if (made) made = evaluate_keys(of_other, true, other_keys_, other_labels_);
     return made;
   }
 
-  Result<void> evaluate_keys(std::vector<RowExpression>& keys, bool other, Keys& into) {
+  Result<void> evaluate_keys(std::vector<RowExpression>& keys, bool other, Keys& into,
+                             std::vector<Labels>& labels) {
     const std::vector<Value>& rows = other ? request_.others : request_.rows;
     into.reserve(rows.size() * keys.size());
     for (std::uint32_t i = 0; i < rows.size(); ++i) {
@@ -98,7 +97,10 @@ class PairQuery {
           return std::unexpected(other ? at_row(value.error(), kNoRow, i)
                                        : at_row(value.error(), i));
         }
-        found_.labels = found_.labels | value->labels();
+        if (!value->labels().none()) {
+          labels.resize(rows.size());
+          labels[i] = labels[i] | value->labels();
+        }
         into.push_back(value->is_null() ? std::nullopt : std::optional(canonical_json(*value)));
       }
     }
@@ -206,7 +208,7 @@ class PairQuery {
     }
     for (;;) {
       int stepped = sqlite3_step(statement->get());
-      if (stepped == SQLITE_DONE) return {};
+      if (stepped == SQLITE_DONE) return add_labels();
       if (stepped != SQLITE_ROW) return failed("cannot ask the table");
       if (found_.pairs.size() >= kMostPairs) {
         return fail(ErrorCode::kExprLimit,
@@ -222,6 +224,31 @@ class PairQuery {
     }
   }
 
+  // Of what let the pairs in that are there: their keys, and the condition where it was SQL, which
+  // has no labels. What it reads has at most `most`, and the first pair mostly has all of them.
+  Result<void> add_labels() {
+    const Labels most = condition_ && condition_->whole ? condition_->labels : Labels();
+    for (const RowPair pair : found_.pairs) {
+      if (!row_labels_.empty()) found_.labels = found_.labels | row_labels_[pair.row];
+      if (!other_labels_.empty() && pair.other != kNoRow) {
+        found_.labels = found_.labels | other_labels_[pair.other];
+      }
+      if ((found_.labels | most) == found_.labels) continue;
+      if (request_.stop) return std::unexpected(table_cancelled());
+      Result<Value> value = where_->evaluate(names_of(pair), context_);
+      if (!value) return std::unexpected(at_row(value.error(), pair.row, pair.other));
+      found_.labels = found_.labels | value->labels();
+    }
+    return {};
+  }
+
+  RowNames names_of(RowPair pair) const {
+    RowNames names;
+    names.row = &request_.rows[pair.row];
+    if (pair.other != kNoRow) names.other = &request_.others[pair.other];
+    return names;
+  }
+
   // Called by SQLite for a pair: whether the whole condition is true of it.
   static void holds(sqlite3_context* context, int, sqlite3_value** arguments) {
     static_cast<PairQuery*>(sqlite3_user_data(context))->ask(context, arguments);
@@ -233,16 +260,14 @@ class PairQuery {
     if (sqlite3_value_type(arguments[1]) != SQLITE_NULL) {
       pair.other = static_cast<std::uint32_t>(sqlite3_value_int64(arguments[1]));
     }
-    RowNames names;
-    names.row = &request_.rows[pair.row];
-    if (pair.other != kNoRow) names.other = &request_.others[pair.other];
-    Result<Value> value = where_->evaluate(names, context_);
+    Result<Value> value = where_->evaluate(names_of(pair), context_);
     if (!value) {
       error_ = at_row(value.error(), pair.row, pair.other);
       return sqlite3_result_error(context, "an expression failed", -1);
     }
-    found_.labels = found_.labels | value->labels();
-    sqlite3_result_int(context, truthy(*value) ? 1 : 0);
+    const bool kept = truthy(*value);
+    if (kept) found_.labels = found_.labels | value->labels();
+    sqlite3_result_int(context, kept ? 1 : 0);
   }
 
   static int stopped(void* self) {
@@ -306,6 +331,8 @@ class PairQuery {
   std::size_t key_count_ = 0;
   Keys row_keys_;
   Keys other_keys_;
+  std::vector<Labels> row_labels_;  // of the keys of each row; empty: none has any
+  std::vector<Labels> other_labels_;
   std::unique_ptr<sqlite3, CloseDatabase> database_;
   std::optional<Error> error_;
   FoundPairs found_;

@@ -33,7 +33,7 @@ struct PairRequest {
 
 struct FoundPairs {
   std::vector<RowPair> pairs;  // in the order of `rows`, then of `others`
-  Labels labels;               // of what decided
+  Labels labels;               // of what let them in: their keys, the condition where it holds
   bool compiled = false;       // the condition was SQL, or began with some
 };
 

@@ -15,11 +15,28 @@
 namespace sluice {
 namespace {
 
-// What the items of a list take from it; its own labels, not those of other items alone.
-Labels labels_of_list(const Value& list) {
-  Labels labels = list.labels();
-  if (list.secret_only_inside()) labels.secret = false;
+// What the items of a list take from it, or a result from a row that is part of it: not a secret
+// that lies elsewhere inside.
+Labels outer_labels(const Value& of) {
+  Labels labels = of.labels();
+  if (of.secret_only_inside()) labels.secret = false;
   return labels;
+}
+
+// The labels of a list beside those of its rows: it has what a row has, and nobody can tell whether
+// it had it without. What every row has anyhow is theirs.
+Labels own_labels(const Value& list) {
+  Labels own = outer_labels(list);
+  if (own.none() || list.items().empty()) return own;
+  bool all_untrusted = true;
+  bool one_tenant = true;
+  for (const Value& row : list.items()) {
+    all_untrusted = all_untrusted && row.labels().untrusted;
+    one_tenant = one_tenant && row.labels().tenant == own.tenant;
+  }
+  if (all_untrusted) own.untrusted = false;
+  if (one_tenant) own.tenant = 0;
+  return own;
 }
 
 Result<std::vector<Value>> rows_of(const Value& args, std::string_view name, SourcePos pos) {
@@ -35,7 +52,7 @@ Result<std::vector<Value>> rows_of(const Value& args, std::string_view name, Sou
     return fail(ErrorCode::kExprLimit, fmt::format("{} has more than 2^32 items", name), pos);
   }
   std::vector<Value> rows(list->items().begin(), list->items().end());
-  Labels labels = labels_of_list(*list);
+  Labels labels = own_labels(*list);
   if (!labels.none()) {
     for (Value& row : rows) row = row.with_labels(labels);
   }
@@ -67,8 +84,12 @@ class TableWork {
     auto found = find_pairs(request);
     if (!found) return std::unexpected(found.error());
     if (run_.compiled != nullptr) *run_.compiled = found->compiled;
-    labels_ = found->labels | labels_of_list(*args_.find(kTableFrom));
-    if (query_.match) labels_ = labels_ | labels_of_list(*args_.find(kTableMatch));
+    labels_ = found->labels | own_labels(*args_.find(kTableFrom));
+    if (query_.match) labels_ = labels_ | own_labels(*args_.find(kTableMatch));
+    for (const RowPair pair : found->pairs) {
+      labels_ = labels_ | outer_labels(request.rows[pair.row]);
+      if (pair.other != kNoRow) labels_ = labels_ | outer_labels(request.others[pair.other]);
+    }
     auto done = query_.group ? grouped(request, found->pairs) : selected(request, found->pairs);
     if (done) done = order();
     if (done) done = limit();
@@ -121,7 +142,7 @@ class TableWork {
       auto [place, fresh] = places.try_emplace(canonical_json(*key), groups.size());
       if (fresh) groups.push_back({*key, {}});
       // Which rows a group has tells of the keys of all of them.
-      labels_ = labels_ | labels_of_list(*key);
+      labels_ = labels_ | outer_labels(*key);
       groups[place->second].rows.push_back(*std::move(value));
     }
     return give(std::move(groups));
@@ -180,8 +201,12 @@ class TableWork {
     }
     Result<Value> sorted = sort.evaluate(inputs, context_);
     if (!sorted) {
+      // Without the expression, which nobody wrote.
       const Error& error = sorted.error();
-      return fail(error.code(), "order: " + error.message(), query_.order->by.pos);
+      const std::string& words = error.message();
+      const std::size_t own = words.find("): ");
+      return fail(error.code(), "order: " + words.substr(own == std::string::npos ? 0 : own + 3),
+                  query_.order->by.pos);
     }
     std::vector<Value> ordered;
     ordered.reserve(output_.size());

@@ -16,8 +16,8 @@ struct TableRun {
   bool* compiled = nullptr;       // set to whether one did
 };
 
-// `args`: the step's `with`, evaluated. The result is a list; it carries the labels of what it was
-// made from.
+// `args`: the step's `with`, evaluated. The result is a list; it carries the labels of the
+// rows that it was made from, not those of rows that are left out.
 Result<Value> run_table_query(const TableQuery& query, const Value& args, const TableRun& run);
 
 // How many rows a call is given: large ones leave the thread of the run.

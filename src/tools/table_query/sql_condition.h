@@ -29,7 +29,7 @@ struct SqlCondition {
   bool whole = false;
   std::vector<SqlColumn> columns;
   std::vector<Value> parameters;
-  Labels labels;  // of what it reads
+  Labels labels;  // of all that it reads in any row: what a row's value has is among them
 };
 
 struct ConditionRows {

@@ -47,7 +47,7 @@ void rule_allow(const VerifyContext& context, const PlanFacts&, Diagnostics& out
       continue;
     }
     out.error(ErrorCode::kPassUnknown, each.pos,
-              fmt::format("there is no pass {}{}; what can be allowed: {}", shown(each.value),
+              fmt::format("there is no pass {}{} (what can be allowed: {})", shown(each.value),
                           did_you_mean(each.value, names), fmt::join(names, ", ")));
   }
 }
