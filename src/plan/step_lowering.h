@@ -14,8 +14,8 @@ namespace sluice {
 // What lowering knows of the steps of one plan while it goes through them.
 struct LoweringIndex {
   NameMap<std::uint32_t> physical;  // step id -> index in the order
-  std::vector<std::string> ids;                                // by physical index, as is
-  std::vector<char> slots;                                     // whether it has slots
+  std::vector<std::string> ids;     // by physical index, as is
+  std::vector<char> slots;          // whether it has slots
 };
 
 // Collects inputs and edges while trees are bound to them.
