@@ -5,14 +5,12 @@ import base64
 import json
 import os
 import re
-import signal
 import sqlite3
 import subprocess
 import threading
 
 import pytest
 
-from conftest import wait_until
 from test_batch import PLAN, SLOW, batch, files, good, json_lines, numbered, refused
 from test_store_faults import has_disks, resize, small_disk
 
@@ -221,18 +219,6 @@ def test_a_link_is_written_through(sluice):
     (sluice.folder / "again.csv").symlink_to("in.csv")
     refused(batch(sluice, ANY, numbered(3), "--force", output="again.csv"), 3,
             "the output is the input")
-
-
-def test_an_interrupt_says_how_many_rows_are_left(sluice):
-    sluice.write("in.csv", numbered(400))
-    sluice.write("plan.yaml", SLOW)
-    process = sluice.start("batch", "plan.yaml", "--input", "in.csv", "--output", "out.csv")
-    wait_until(lambda: (sluice.folder / "noted").exists())
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    left = re.search(rb"next: sluice resume \S+   \(the other (\d+) of 400 rows\)", err)
-    assert left and int(left[1]) > 300, err
 
 
 def test_a_sample_of_one_row_that_fails(sluice):

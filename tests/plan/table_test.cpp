@@ -9,6 +9,7 @@
 #include "plan/physical_codec.h"
 #include "plan/references.h"
 #include "plan/table_query.h"
+#include "tests/plan/lowering.h"
 
 namespace sluice {
 namespace {
@@ -34,19 +35,6 @@ steps:
       limit: "{{ params.least }}"
 result: "{{ steps.joined.output }}"
 )";
-
-PlanPtr parsed(std::string_view text) {
-  ParsedPlan plan = parse_plan(text, "p");
-  for (const auto& each : plan.diagnostics.all()) ADD_FAILURE() << format_diagnostic(each, {"p"});
-  return plan.plan;
-}
-
-PhysicalPlanPtr lowered(const PlanPtr& plan) {
-  auto tools = catalog_of(*plan);
-  auto physical = lower_plan(plan, *tools);
-  EXPECT_TRUE(physical) << physical.error().to_string();
-  return physical ? *physical : nullptr;
-}
 
 const PhysicalStep& last_step(const PhysicalPlan& plan) { return plan.steps.back(); }
 

@@ -7,6 +7,7 @@
 #include "plan/lower.h"
 #include "plan/parse.h"
 #include "plan/references.h"
+#include "tests/plan/lowering.h"
 
 namespace sluice {
 namespace {
@@ -34,19 +35,6 @@ steps:
   none: {llm: default, with: {prompt: x, tools: [refund]}}
 result: "{{ steps.asked.output }}"
 )";
-
-PlanPtr parsed(std::string_view text) {
-  ParsedPlan plan = parse_plan(text, "p");
-  for (const auto& each : plan.diagnostics.all()) ADD_FAILURE() << format_diagnostic(each, {"p"});
-  return plan.plan;
-}
-
-PhysicalPlanPtr lowered(const PlanPtr& plan) {
-  auto tools = catalog_of(*plan);
-  auto physical = lower_plan(plan, *tools);
-  EXPECT_TRUE(physical) << physical.error().to_string();
-  return physical ? *physical : nullptr;
-}
 
 const PhysicalStep& step(const PhysicalPlan& plan, std::string_view id) {
   for (const PhysicalStep& each : plan.steps) {
