@@ -3,7 +3,8 @@
 
     batch.py --sluice BIN --llama FOLDER --model GGUF --python PYTHON [--planning BIN]
              [--pipelines triage,documents,lookup] [--sides async,langgraph,expert,sluice,written]
-             [--format q8_0|same] [--rounds 3] [--quick] [--parallelqa FILE] [--json FILE]
+             [--format q8_0|same] [--rounds 3] [--once async,langgraph] [--quick] [--parallelqa FILE]
+             [--json FILE]
 """
 
 import argparse
@@ -36,7 +37,7 @@ from history import History
 PIPELINES = list(questions.PIPELINES)
 PEERS = {"async": "async client", "langgraph": "LangGraph", "expert": "expert"}
 SIDES = [*PEERS, "sluice", "written"]
-ONCE = {"written"}  # one round is enough to see what the optimizer adds
+ONCE = "written"  # one round is enough to see what the optimizer adds
 # A run beside which something else used so much of a core is taken again, so many times at most.
 SHARED_CORES, TRIES = 0.15, 3
 SIZES = {"triage": 600, "documents": 150, "lookup": 0}
@@ -185,7 +186,7 @@ def measure(options, work, logs):
     for number in range(options.rounds):
         turn = number % len(options.sides)
         for side in options.sides[turn:] + options.sides[:turn]:
-            if side in ONCE and line["runs"][side]:
+            if side in options.once and line["runs"][side]:
                 continue
             say(f"{work.pipeline}, round {number + 1} of {options.rounds}: {line['names'][side]}")
             line["runs"][side].append(quiet_run(options, work, side, logs, history))
@@ -257,6 +258,7 @@ def read_options():
     parser.add_argument("--format", default="q8_0", choices=["q8_0", "same"],
                         help="the model in this format for both sides; same: as it is shipped")
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--once", default=ONCE, help="these sides have one round only")
     parser.add_argument("--quick", action="store_true", help="few rows, one round")
     parser.add_argument("--size", type=int, help="so many rows of each pipeline")
     parser.add_argument("--parallelqa", help="datasets/parallelqa_dataset.json of LLMCompiler")
@@ -275,7 +277,8 @@ def read_options():
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.pipelines, options.sides = options.pipelines.split(","), options.sides.split(",")
-    for given, known in ((options.pipelines, PIPELINES), (options.sides, SIDES)):
+    options.once = options.once.split(",") if options.once else []
+    for given, known in ((options.pipelines, PIPELINES), (options.sides, SIDES), (options.once, SIDES)):
         if unknown := set(given) - set(known):
             parser.error(f"no {', '.join(sorted(unknown))} among {', '.join(known)}")
     options.batch = not options.rows_by_run and ours.has_batch(options.sluice)

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "cost/conditions.h"
 #include "cost/plan_cost.h"
-#include "fmt/format.h"
 #include "plan/row_condition.h"
 #include "plan/table_query.h"
 
@@ -24,11 +24,8 @@ bool asked_already(const std::string& operand, const PhysicalStep& table, const 
   if (map->logical.value.kind != Binding::Kind::kMap) return false;
   const auto moved = condition_before_row(operand, table.logical, "row", map->logical.value);
   if (!moved) return false;
-  const std::vector<std::string> own = map->when->binding.expr.conjuncts();
-  return std::ranges::any_of(own, [&](const std::string& text) {
-    return text == *moved || text == *moved + " is possible" ||
-           text == fmt::format("({}) is possible", *moved);
-  });
+  return std::ranges::any_of(map->when->binding.expr.conjuncts(),
+                             [&](const std::string& text) { return demanded(text) == *moved; });
 }
 
 }  // namespace

@@ -1,26 +1,22 @@
 #include "tools/sql/sql_tool.h"
 
 #include <boost/asio/post.hpp>
-#include <condition_variable>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <utility>
 
 #include "tools/basic_tool.h"
 #include "tools/sql/sql_database.h"
+#include "tools/work_gate.h"
 
 namespace sluice {
 namespace {
 
-// The database and whether a thread of the pool is inside it; outlives the tool until that thread
-// is out again.
+// The database and who is inside it; outlives the tool until the threads of the pool have seen that
+// it is closed.
 struct SqlSession {
   std::unique_ptr<SqlDatabase> database;
-  std::mutex mutex;
-  std::condition_variable left;
-  bool inside = false;
-  bool closed = false;
+  WorkGate gate;
 };
 
 class SqlTool final : public ClosedTool {
@@ -33,10 +29,7 @@ class SqlTool final : public ClosedTool {
   ~SqlTool() override {
     calls().drop_all();
     // The file must be let go when this returns: another tool may open it next.
-    std::unique_lock lock(session_->mutex);
-    session_->closed = true;
-    if (session_->inside) session_->database->interrupt();
-    session_->left.wait(lock, [this] { return !session_->inside; });
+    session_->gate.close([this] { session_->database->interrupt(); });
     session_->database.reset();
   }
 
@@ -79,18 +72,12 @@ class SqlTool final : public ClosedTool {
     open->on_stop([session = session_] { session->database->interrupt(); });
     boost::asio::post(
         calls().environment().blocking, [this, session = session_, open, post = calls().poster()] {
-          {
-            std::lock_guard lock(session->mutex);
-            if (session->closed) return;
-            session->inside = true;
-          }
+          const WorkGate::Inside inside(session->gate);
+          if (!inside.entered()) return;
           auto request = request_of(open->request());
           auto result = open->request().function == "query" ? session->database->query(request)
                                                             : session->database->exec(request);
           post([this, open, result = std::move(result)] { done(open, result); });
-          std::lock_guard lock(session->mutex);
-          session->inside = false;
-          session->left.notify_all();
         });
   }
 

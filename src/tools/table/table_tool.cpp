@@ -4,10 +4,8 @@
 
 #include <atomic>
 #include <boost/asio/post.hpp>
-#include <condition_variable>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -15,21 +13,19 @@
 #include "tools/table/finished_table.h"
 #include "tools/table/row_stream.h"
 #include "tools/table/work_file.h"
+#include "tools/work_gate.h"
 
 namespace sluice {
 namespace {
 
 constexpr std::size_t kRowsInOneCommit = 1000;
 
-// The writing side, and whether a thread of the pool is inside it; outlives the tool until that
-// thread is out again.
+// The writing side, and who is inside it; outlives the tool until the threads of the pool have seen
+// that it is closed.
 struct WritingSide {
   TableTarget target;
   std::unique_ptr<WorkFile> work;  // opened at the first need
-  std::mutex mutex;
-  std::condition_variable left;
-  bool inside = false;
-  bool closed = false;
+  WorkGate gate;
   std::atomic<bool> stopped{false};
 
   Result<WorkFile*> open() {
@@ -129,10 +125,7 @@ class TableTool final : public ClosedTool {
     }
     if (!writing_) return;
     // The work file must be let go when this returns: the run may be taken up at once.
-    std::unique_lock lock(writing_->mutex);
-    writing_->closed = true;
-    writing_->stopped = true;
-    writing_->left.wait(lock, [this] { return !writing_->inside; });
+    writing_->gate.close([this] { writing_->stopped = true; });
     writing_->work.reset();
   }
 
@@ -190,17 +183,11 @@ class TableTool final : public ClosedTool {
     for (const OpenCallPtr& open : group) open->leave();
     boost::asio::post(
         calls().environment().blocking, [this, side = writing_, group, post = calls().poster()] {
-          {
-            std::lock_guard lock(side->mutex);
-            if (side->closed) return;
-            side->inside = true;
-          }
+          const WorkGate::Inside inside(side->gate);
+          if (!inside.entered()) return;
           const bool rows = group.front()->request().function == "put";
           auto result = rows ? put(*side, group) : perform(*side, group.front()->request());
           post([this, group, result = std::move(result)] { done(group, result); });
-          std::lock_guard lock(side->mutex);
-          side->inside = false;
-          side->left.notify_all();
         });
   }
 
