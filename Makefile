@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := all
 .PHONY: all demo test test-long test-asan test-tsan bench-graph bench-expr bench-start bench-durable \
-        bench-attention bench-serving bench-batch soak soak-bugs format lint clean help packages
+        bench-attention bench-serving bench-batch soak soak-bugs soak-serve format lint clean help packages
 
 # Configures build/$(1) when needed and builds the targets $(2) there.
 define build
@@ -73,6 +73,15 @@ soak-bugs: packages ## find the seed that notices each injected bug; writes docs
 	$(call provide,llama xgrammar)
 	$(call build,release,bench_soak)
 	@build/release/bin/bench_soak --bugs tests/sim/injected_bugs.def docs/injected_bugs.md
+
+# Not by ctest: its entry is killed after minutes.
+soak-serve: packages ## random clients on our server for SLUICE_SOAK_SECONDS (3,600); memory must be flat
+	$(call provide,$(ENGINE) pytest)
+	$(call build,release,sluice)
+	@SLUICE_SOAK_SECONDS=$${SLUICE_SOAK_SECONDS:-3600} SLUICE_BIN=$(CURDIR)/build/release/bin/sluice \
+	  SLUICE_TEST_MODEL=$$(sed -n 's/^model=//p' build/.third_party) \
+	  $$(sed -n 's/^pytest=//p' build/.third_party) -m pytest -q -s -p no:cacheprovider \
+	  tests/e2e/test_serve_soak.py
 
 bench-graph: packages ## run time per step against oneTBB and LangGraph (see bench/graph/README.md)
 	$(call provide,llama xgrammar bench_python)

@@ -1,14 +1,15 @@
 """How the peers ask: one request at a time through a gate of so many in flight, with an account of calls
-and tokens. The client is the one of bench/llama_peer, which costs less than those that programs use."""
+and tokens, and of what was answered to which words."""
 
-import asyncio
 import json
 
 import http_client
 import questions
 import tight_grammar
+from gate import Gate
 
 IN_FLIGHT = 16
+TIGHT = ("expert", "staged")  # sides whose JSON has no needless blanks
 
 
 class AskFailed(Exception):
@@ -21,30 +22,31 @@ class Asker:
         self.tight = tight
         self.client = http_client.Client(port)
         self.in_flight = in_flight
-        self.gate = asyncio.Semaphore(in_flight)
+        self.gate = Gate(in_flight)
         self.answers = []
+        self.asked = []  # (question, inputs, text), of what was answered
 
     async def open(self):
         """Takes the server's name for its model, as every program states one."""
         self.client.extra["model"] = await http_client.model_name(self.client.port)
         return self
 
-    def fields(self, question):
-        if self.tight and question.schema is not None:
-            return {"grammar": tight_grammar.of_schema(question.schema)}
-        return question.fields
-
-    async def ask(self, name, inputs):
+    async def ask(self, name, inputs, group=None):
         """The answer to a question of questions.py: text, or what its JSON says."""
         question = questions.QUESTIONS[name]
-        async with self.gate:
+        async with self.gate.place(group):
             answer = await self.client.chat(question.messages(inputs), question.max_tokens, name,
-                                            stream=False, fields=self.fields(question))
+                                            stream=False, fields=fields_of(question, self.tight))
         self.answers.append(answer)
         if answer.error:
             raise AskFailed(f"{name}: {answer.error}")
-        if question.schema is None:
-            return answer.text
+        said = answer.text if question.schema is None else self.value(name, answer)
+        self.asked.append((name, inputs, answer.text))
+        return said
+
+    @staticmethod
+    def value(name, answer):
+        """What its JSON says."""
         if answer.finish == "length":
             answer.error = f"{name}: cut off by max_tokens"
             raise AskFailed(answer.error)
@@ -62,6 +64,12 @@ class Asker:
                 "cached_tokens": sum(answer.cached_tokens for answer in good),
                 "output_tokens": sum(answer.completion_tokens for answer in good),
                 "calls_by_question": count(answer.kind for answer in self.answers)}
+
+
+def fields_of(question, tight):
+    if tight and question.schema is not None:
+        return {"grammar": tight_grammar.of_schema(question.schema)}
+    return question.fields
 
 
 def count(names):

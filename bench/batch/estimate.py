@@ -1,5 +1,5 @@
-"""What our side says a pipeline will take before it is run: from a sample of its first rows, and from
-`explain`, which then knows what the sample's calls took."""
+"""What our side says a pipeline will take before it is run: from a sample of its first rows, from
+`explain`, which then knows what the sample's calls took, and from `explain` before any of it was run."""
 
 import json
 import subprocess

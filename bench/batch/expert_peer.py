@@ -1,6 +1,7 @@
 """The pipelines as an expert writes them who knows the server and the data: the exact filter first, equal
-rows once, the condition that rejects more first, dear questions only where they count, and requests in
-an order in which what their prompts have in common is still in the server."""
+rows once, a condition before what counts only where it holds, and requests in an order in which what
+their prompts have in common is still in the server. No stage waits for all rows of the one before it
+(staged_peer.py is the form with such stages)."""
 
 import asyncio
 
@@ -9,81 +10,67 @@ from async_peer import card_of, report_of
 from asking import AskFailed
 
 
-class Stage:
-    """Asks one question about many things; what failed is out of all later stages."""
-
-    def __init__(self, asker):
-        self.asker = asker
-        self.failed = {}
-
-    async def ask(self, name, inputs):
-        """{key: answer} of {key: inputs}, in this order."""
-        answers = {}
-
-        async def one(key, wanted):
-            try:
-                answers[key] = await self.asker.ask(name, wanted)
-            except AskFailed as error:
-                self.failed[key] = str(error)
-        await asyncio.gather(*(one(key, wanted) for key, wanted in inputs.items()))
-        return answers
+def key_of(row):
+    return row["source"], row["version"], row["text"]
 
 
-async def triage(asker, rows, _):
-    def key_of(row):
-        return row["source"], row["version"], row["text"]
-    stage = Stage(asker)
-    young = {key_of(row): row for row in rows if row["day"] >= questions.SINCE}
-    first = await stage.ask("security", young)
-    secure = {key: young[key] for key in young if first.get(key) == "yes"}
-    second = await stage.ask("program", secure)
-    kept = {key: row for key, row in secure.items() if second.get(key) == "yes"}
-    # One question after the other: the beginning that its prompts share stays in every slot.
-    summaries = await stage.ask("summary", kept)
-    advices = await stage.ask("advice", kept)
-    results, failed = [], []
-    for index, row in enumerate(rows):
-        key = key_of(row)
-        if key in summaries and key in advices:
-            results.append(report_of(row, "yes", "yes", summaries[key], advices[key]))
-        else:
-            results.append(None)
-        if row["day"] >= questions.SINCE and key in stage.failed:
-            failed.append((index, stage.failed[key]))
-    return results, failed
-
-
-async def documents(asker, rows, _):
-    """Document by document: its four questions behind each other, while it is in a slot."""
-    results, failed = [None] * len(rows), []
-    left = iter(range(len(rows)))
+async def by_workers(asker, things, work):
+    """({key: result}, {key: error}): as many workers as requests in flight, each with one thing from its
+    first question to its last, while what its prompts share is in a slot."""
+    results, failed = {}, {}
+    left = iter(things.items())
 
     async def worker():
-        for index in left:
+        for key, thing in left:
             try:
-                answers = {name: await asker.ask(name, rows[index])
-                           for name in questions.PIPELINES["documents"]}
-                results[index] = card_of(answers)
+                results[key] = await work(thing)
             except AskFailed as error:
-                failed.append((index, str(error)))
+                failed[key] = str(error)
     await asyncio.gather(*(worker() for _ in range(asker.in_flight)))
     return results, failed
 
 
+async def triage(asker, rows, _):
+    async def one(row):
+        for condition in ("security", "program"):
+            if await asker.ask(condition, row) != "yes":
+                return None
+        return {"summary": await asker.ask("summary", row), "advice": await asker.ask("advice", row)}
+    young = {key_of(row): row for row in rows if row["day"] >= questions.SINCE}
+    found, failed = await by_workers(asker, young, one)
+
+    def result_of(row):
+        kept = found.get(key_of(row)) if row["day"] >= questions.SINCE else None
+        return report_of(row, "yes", "yes", **kept) if kept else None
+    return ([result_of(row) for row in rows],
+            [(index, failed[key_of(row)]) for index, row in enumerate(rows)
+             if row["day"] >= questions.SINCE and key_of(row) in failed])
+
+
+async def documents(asker, rows, _):
+    async def one(row):
+        return card_of({name: await asker.ask(name, row) for name in questions.PIPELINES["documents"]})
+    results, failed = await by_workers(asker, dict(enumerate(rows)), one)
+    return [results.get(index) for index in range(len(rows))], list(failed.items())
+
+
 async def lookup(asker, rows, corpus):
-    """Stage by stage; questions about one thing follow each other, behind the same notes."""
-    stage = Stage(asker)
+    """All rows at once: a row's answer does not wait for other rows, and of the facts that wait those of
+    one thing follow each other, behind the same notes."""
+    async def one(row):
+        names = (await asker.ask("names", row, "names"))["names"]
+        wanted = sorted(set(names))
+        facts = dict(zip(wanted, await asyncio.gather(*(
+            asker.ask("fact", {"name": name, "notes": corpus.notes(name), **row}, ("fact", name))
+            for name in wanted))))
+        answer = await asker.ask("answer", {"facts": [facts[name] for name in names], **row})
+        return {"names": names, "answer": answer["answer"]}
     asked = {row["question"]: row for row in rows}
-    names = {key: found["names"] for key, found in (await stage.ask("names", asked)).items()}
-    wanted = sorted({(name, key) for key, found in names.items() for name in found})
-    notes = {name: corpus.notes(name) for name, _ in wanted}
-    facts = await stage.ask("fact", {
-        (name, key): {"name": name, "notes": notes[name], "question": key} for name, key in wanted})
-    ready = {key: [facts[(name, key)] for name in found] for key, found in names.items()
-             if all((name, key) in facts for name in found)}
-    answers = await stage.ask("answer", {key: {"facts": found, "question": key}
-                                         for key, found in ready.items()})
-    results = [{"names": names[row["question"]], "answer": answers[row["question"]]["answer"]}
-               if row["question"] in answers else None for row in rows]
-    return results, [(index, "a question of it failed") for index, result in enumerate(results)
-                     if result is None]
+    ended = dict(zip(asked, await asyncio.gather(*map(one, asked.values()), return_exceptions=True)))
+    for found in ended.values():
+        if isinstance(found, BaseException) and not isinstance(found, AskFailed):
+            raise found
+    results = [ended[row["question"]] for row in rows]
+    return ([None if isinstance(result, AskFailed) else result for result in results],
+            [(index, str(result)) for index, result in enumerate(results)
+             if isinstance(result, AskFailed)])

@@ -10,6 +10,8 @@ import sys
 import tempfile
 import time
 
+import answers
+
 # Nothing is answered by what an earlier run has kept.
 ASKED_ANEW = ("--without", "reuse_results")
 PLANS = pathlib.Path(__file__).resolve().parent / "plans"
@@ -103,7 +105,22 @@ def measures(ended, steps, results):
         numbers[name] = sum(one.get(key, 0) for one in usage)
     if last:
         numbers["run_s"] = last[-1].get("took_ms", 0) / 1000
+        if "planning_ms" in last[-1]:  # the run's own words on planning, replanning included
+            numbers["planning_ms"] = last[-1]["planning_ms"]
     return numbers
+
+
+def answered(ended, command, environment, steps, rows):
+    """{"answers"} of a run that was recorded, or {"answers_why"}: told after the clock has stopped."""
+    run = [line["run"] for line in ended.lines if line.get("event") == "run" and line.get("recorded")]
+    if not run:
+        return {"answers_why": "the run was not recorded"}
+    journal_ = command[command.index("--journal") + 1]
+    try:
+        records = answers.exported(command[0], journal_, run[-1], environment)
+        return {"answers": answers.of_run(ended.lines, records, rows, steps)}
+    except ValueError as error:
+        return {"answers_why": str(error)}
 
 
 def checked(ended, command):
@@ -116,7 +133,9 @@ def checked(ended, command):
 def run_rows(command, environment, steps):
     """`sluice run` over the rows; the measures with the rows' results."""
     ended = checked(Ended(command, environment), command)
-    return measures(ended, steps, ended.of("result")[-1]["result"])
+    results = ended.of("result")[-1]["result"]
+    return {**measures(ended, steps, results),
+            **answered(ended, command, environment, steps, len(results))}
 
 
 def batch_rows(command, environment, steps):
@@ -126,7 +145,8 @@ def batch_rows(command, environment, steps):
     lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     numbers = measures(ended, steps, [result_of(line) for line in lines])
     failed = [line["error"] for line in lines if set(line) == {"error"}]
-    return {**numbers, "failed_rows": len(failed), "first_failures": failed[:3]}
+    return {**numbers, "failed_rows": len(failed), "first_failures": failed[:3],
+            **answered(ended, command, environment, steps, len(lines))}
 
 
 def result_of(line):

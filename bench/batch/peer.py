@@ -3,7 +3,7 @@
 
     peer.py SIDE PIPELINE --port N --rows FILE --out FILE [--corpus FILE] [--in-flight 16]
 
-SIDE is async, langgraph or expert. Writes what it got and what it used as JSON.
+SIDE is async, langgraph, expert or staged. Writes what it got and what it used as JSON.
 """
 
 import argparse
@@ -17,7 +17,8 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(1, str(pathlib.Path(__file__).resolve().parent.parent / "llama_peer"))
-from asking import IN_FLIGHT, Asker
+import answers
+from asking import IN_FLIGHT, TIGHT, Asker
 from corpus import Corpus
 
 
@@ -27,7 +28,7 @@ async def work(options, pipeline):
     rows = [json.loads(line) for line in
             pathlib.Path(options.rows).read_text(encoding="utf-8").splitlines()]
     corpus = Corpus(options.corpus) if options.corpus else None
-    asker = await Asker(options.port, options.in_flight, options.side == "expert").open()
+    asker = await Asker(options.port, options.in_flight, options.side in TIGHT).open()
     start = time.perf_counter()
     results, failed = await pipeline(asker, rows, corpus)
     return asker, results, failed, time.perf_counter() - start
@@ -35,7 +36,7 @@ async def work(options, pipeline):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("side", choices=["async", "langgraph", "expert"])
+    parser.add_argument("side", choices=["async", "langgraph", "expert", "staged"])
     parser.add_argument("pipeline", choices=["triage", "documents", "lookup"])
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--rows", required=True)
@@ -48,7 +49,8 @@ def main():
     used = resource.getrusage(resource.RUSAGE_SELF)
     pathlib.Path(options.out).write_text(json.dumps({
         "wall_s": seconds, "results": results, "failed_rows": len(failed),
-        "first_failures": failed[:3], **asker.account(),
+        "first_failures": failed[:3], **asker.account(), "answers": answers.of_asked(asker.asked),
+        "choices": answers.choices((name, text) for name, _, text in asker.asked),
         "client_cpu_s": used.ru_utime + used.ru_stime, "client_peak_mb": used.ru_maxrss / 1024}))
 
 

@@ -159,6 +159,11 @@ FIRST_WORDS = set("""After Among Answer Assuming Calculate Compute Considering D
 How Identify If In Out Suppose Take Taking The Upon What Which With It""".split())
 NAME = re.compile(r"[A-Z][\w-]*(?:(?: of| the)* [A-Z][\w-]*)*")
 PASSAGE_QUESTIONS, PASSAGE_CHARACTERS = 3, 600
+# What was measured with; other questions make another pipeline.
+PARALLELQA = {"repository": "https://github.com/SqueezeAILab/LLMCompiler",
+              "commit": "dca77b2197f89a20e505545a1458ae4a2ff04571",
+              "path": "datasets/parallelqa_dataset.json",
+              "sha256": "a0dbed4051e678eb3898c830343db93a503c0e94509e3924f58b2498d7021cd4"}
 
 
 def names_in(question):
@@ -197,6 +202,14 @@ def read_questions(path):
     return questions
 
 
+def whose_questions(path):
+    """Words on whether this is the file that is named above."""
+    found = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+    if found == PARALLELQA["sha256"]:
+        return f"LLMCompiler's at {PARALLELQA['commit'][:8]}"
+    return f"NOT LLMCompiler's at {PARALLELQA['commit'][:8]}: their sha256 is {found[:16]}"
+
+
 def lookup(path, count, folder):
     """The first `count` questions (0: all), spread over the branches, and corpus.db in `folder`."""
     questions = read_questions(path)
@@ -211,4 +224,5 @@ def lookup(path, count, folder):
     database.close()
     rows = [{"question": one["question"]} for one in chosen]
     return Rows("lookup", rows, {"rows": len(rows), "passages": len(notes),
+                                 "questions": whose_questions(path),
                                  "branches": sum(one.get("branch", 0) for one in chosen)})

@@ -27,6 +27,11 @@ class Answer:
     finish: str = ""
     error: str = ""
     token_times: list = dataclasses.field(default_factory=list)
+    logprobs: list = dataclasses.field(default_factory=list)  # as they come, where asked for
+
+    @property
+    def computed_tokens(self):
+        return self.prompt_tokens - self.cached_tokens
 
     @property
     def seconds(self):
@@ -112,6 +117,19 @@ async def get(port, path):
         writer.close()
 
 
+async def post(port, path, body):
+    """(status, body) of a POST of JSON."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=LIMIT_BYTES)
+    try:
+        writer.write(b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+                     b"Connection: close\r\nContent-Length: %d\r\n\r\n" %
+                     (path.encode(), len(body)) + body)
+        status, headers = await read_head(reader)
+        return status, await read_whole(reader, headers)
+    finally:
+        writer.close()
+
+
 async def model_name(port):
     """What the server calls its model."""
     return json.loads((await get(port, "/v1/models"))[1])["data"][0]["id"]
@@ -157,6 +175,7 @@ def take_whole(reply, answer):
     choice = reply["choices"][0]
     answer.text = choice["message"].get("content") or ""
     answer.finish = choice["finish_reason"] or "none"
+    answer.logprobs = (choice.get("logprobs") or {}).get("content") or []
     take_usage(reply["usage"], answer)
 
 

@@ -33,13 +33,18 @@ def our_environment(shipped, model):
     return tuple(out + [("SLUICE_WEIGHTS", "as-is")] * (model != shipped))
 
 
+def ask(sluice, shipped, model, command, *more):
+    """`sluice models COMMAND` for this file, in the bench's own cache."""
+    return subprocess.run([sluice, "models", command, model, *more], capture_output=True, text=True,
+                          env=dict(os.environ, **dict(our_environment(shipped, model))))
+
+
 def get_ready(sluice, shipped, model, say):
     """What a user's second start finds: the costs measured and the weights' format chosen. Gives the
     words of each command."""
     words = []
     for command in ["prepare"] * (model == shipped) + ["calibrate"]:
         say(f"sluice models {command}")
-        done = subprocess.run([sluice, "models", command, model], capture_output=True, text=True,
-                              env=dict(os.environ, **dict(our_environment(shipped, model))))
+        done = ask(sluice, shipped, model, command)
         words.append(f"sluice models {command}: " + (done.stdout or done.stderr).strip())
     return words

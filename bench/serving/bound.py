@@ -1,13 +1,16 @@
 """How fast the model alone could be: every different prompt token computed once, at the rate measured
 for its depth, and every token of output in full batches at the rate measured for theirs. Rates come from
-llama.cpp's own llama-batched-bench, or from what `sluice models calibrate` measured."""
+what `sluice models calibrate` measured (our kernels: what our aim is judged by) and from llama.cpp's own
+llama-batched-bench."""
 
 import bisect
 import json
 import subprocess
 
+from workloads import OVERLOAD, RUNNING
+
 DEPTHS = [128, 1024, 2048, 3072]
-BATCHES = [1, 8, 16]
+BATCHES = [1, 2, 4, 8, 16]
 STEP_DEPTHS = [128, 1536]
 
 
@@ -75,28 +78,67 @@ def from_calibration(cost):
                           for depth in STEP_DEPTHS] for batch in BATCHES})
 
 
+def common_tokens(answers):
+    """The beginning that all prompts share (the chat template, a manual): the least that was found
+    cached where anything was."""
+    return min((answer.cached_tokens for answer in answers if answer.cached_tokens), default=0)
+
+
+def steps_s(rates, answers, in_flight, chosen=1.0):
+    """All output in batches of in_flight; of its tokens the share `chosen` is asked of the model one by
+    one, the rest is forced by a grammar and computed like a prompt."""
+    depth = sum(answer.prompt_tokens for answer in answers) / max(1, len(answers))
+    tokens = sum(answer.completion_tokens for answer in answers)
+    forced = round(tokens * (1 - chosen))
+    return ((tokens - forced) / in_flight * rates.step_s(in_flight, depth) +
+            forced * rates.chunk_s(depth, 128) / 128)
+
+
 def docs_s(rates, answers, in_flight):
     """Every document once, every question behind it, all output in batches of in_flight."""
-    prompts = {}
+    prompts, shared = {}, common_tokens(answers)
     for answer in answers:
         prompts.setdefault(answer.name.split()[0], []).append(answer.prompt_tokens)
-    total = 0.0
+    total = rates.chunk_s(0, shared)
     for lengths in prompts.values():
         document = min(lengths) - 15  # the shortest question's own part
-        total += rates.chunk_s(0, document)
+        total += rates.chunk_s(shared, document - shared)
         total += sum(rates.chunk_s(document, length - document) for length in lengths)
-    depth = sum(answer.prompt_tokens for answer in answers) / max(1, len(answers))
-    steps = sum(answer.completion_tokens for answer in answers) / in_flight
-    return total + steps * rates.step_s(in_flight, depth)
+    return total + steps_s(rates, answers, in_flight)
 
 
-def agents_s(rates, answers, sessions, shared_tokens=220):
+def agents_s(rates, answers, sessions):
     """Every session's text once (the shared manual once over all), output in batches of all sessions."""
-    total, depth_of = rates.chunk_s(0, shared_tokens), {}
+    shared = common_tokens(answers)
+    total, depth_of = rates.chunk_s(0, shared), {}
     for answer in answers:
         name = answer.name.split()[0]
-        depth = depth_of.get(name, shared_tokens)
+        depth = depth_of.get(name, shared)
         total += rates.chunk_s(depth, max(0, answer.prompt_tokens - depth))
         depth_of[name] = answer.prompt_tokens + answer.completion_tokens
         total += answer.completion_tokens / sessions * rates.step_s(sessions, answer.prompt_tokens)
     return total
+
+
+def apart_s(rates, answers, in_flight, chosen=1.0):
+    """Prompts that share nothing but their beginning."""
+    shared = common_tokens(answers)
+    return (rates.chunk_s(0, shared) + steps_s(rates, answers, in_flight, chosen) +
+            sum(rates.chunk_s(shared, max(0, answer.prompt_tokens - shared)) for answer in answers))
+
+
+def row_s(row, rates, size, answers, chosen=1.0):
+    """Seconds of a row's wall, None where its load is a matter of time and not of work (trace)."""
+    good = [answer for answer in answers if not answer.error]
+    kind = row.partition("-")[0]
+    if kind == "docs":
+        return docs_s(rates, good, size.in_flight)
+    if kind == "agents":
+        return agents_s(rates, good, size.sessions)
+    if kind == "mixed":  # the two long clients and, most of the time, one short request
+        return apart_s(rates, good, 3)
+    if kind == "objects":
+        return apart_s(rates, good, size.in_flight, chosen)
+    if kind == "fair":  # the wall is that of both tenants' overload
+        return apart_s(rates, [answer for answer in good if answer.name.startswith(OVERLOAD)], RUNNING)
+    return None

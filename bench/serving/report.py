@@ -1,8 +1,8 @@
-"""What is read off an outcome, and the table."""
+"""What is read off an outcome, and which of it a row is about."""
 
 import statistics
 
-from figures import common_start, format_number, percentile, spread
+from figures import common_start, format_number, percentile
 
 
 def measures(workload, outcome):
@@ -12,7 +12,7 @@ def measures(workload, outcome):
                "prompt tokens": sum(answer.prompt_tokens for answer in good),
                "cached tokens": sum(answer.cached_tokens for answer in good),
                "output tokens": sum(answer.completion_tokens for answer in good)}
-    kind = {"mixed": "short"}.get(workload)
+    kind = "short" if workload == "mixed" else None
     timed = [answer for answer in good if answer.first_s and kind in (None, answer.kind)]
     if timed:
         first = [answer.first_token_seconds for answer in timed]
@@ -54,8 +54,20 @@ OWN_BARS = {"fair": [("beside / alone", lambda numbers: 1.3),
                      ("service gap", lambda numbers: numbers["VTC bound"])]}
 
 
+# At least so much of the bound by our own rates.
+AIM, AIMED = 0.85, ("docs", "agents", "agents-16")
+
+
+def headline(row):
+    return HEADLINES[row.partition("-")[0]]
+
+
+def higher_is_better(name):
+    return name.endswith("/s")
+
+
 def ratio(name, peer, ours):
-    higher = name.endswith("/s")
+    higher = higher_is_better(name)
     top, bottom = (ours, peer) if higher else (peer, ours)
     return top / bottom if bottom else float("nan")
 

@@ -36,6 +36,7 @@ class Size:
     prompt_tokens: int = 0
     max_tokens: int = 0
     count: int = 0
+    overload: tuple = (40, 80)  # fair: the flood's requests in flight, and how many each tenant sends
     pool_tokens: int = 0  # KV cells of the server; 0: its own choice
 
 
@@ -198,8 +199,13 @@ async def objects(client, size):
     return Outcome(answers, wall, facts={"objects_per_s": whole / wall})
 
 
-async def tenant_load(client, size, tenant, workers, count, stop=None):
-    """`workers` clients of a tenant, each sending its next request when the last is answered."""
+OVERLOAD = "overload"
+RUNNING = 16  # requests that a server computes at a time, for VTC's bound
+
+
+async def tenant_load(client, size, phase, tenant, workers, count, stop=None):
+    """`workers` clients of a tenant, each sending its next request when the last is answered. No phase
+    asks what another has asked: a prompt that is kept already says nothing about sharing."""
     numbers = iter(range(count))
     answers = []
 
@@ -208,42 +214,61 @@ async def tenant_load(client, size, tenant, workers, count, stop=None):
             if stop and stop.is_set():
                 return
             answers.append(await client.of_tenant(tenant).chat(
-                texts.question_about(f"{tenant} {number}", size.prompt_tokens, number),
-                size.max_tokens, tenant, tenant=tenant, name=f"{tenant} {number}"))
+                texts.question_about(f"{phase} {tenant} {number}", size.prompt_tokens, number),
+                size.max_tokens, tenant, tenant=tenant, name=f"{phase} {tenant} {number}"))
     await asyncio.gather(*(worker() for _ in range(workers)))
     return answers
 
 
 def service(answers, now):
-    """VTC's service until `now`: 1 a prompt token (once it is computed), 2 a token of output."""
+    """VTC's service until `now`: 1 a computed prompt token (once it is), 2 a token of output."""
     total = 0.0
     for answer in answers:
         events = len(answer.token_times)  # a server may send several tokens in one
         if events and answer.first_s <= now:
             sent = sum(1 for at in answer.token_times if at <= now)
-            total += answer.prompt_tokens + 2 * answer.completion_tokens * sent / events
+            total += answer.computed_tokens + 2 * answer.completion_tokens * sent / events
     return total
+
+
+# What prompts of one tenant may have in common: the chat template and some words of a question.
+CACHED_AT_MOST = 64
+
+
+def check_little_is_cached(answers):
+    """Ends the bench where tenants were measured on prompts that the server already had."""
+    good = [answer for answer in answers if not answer.error]
+    cached = sum(answer.cached_tokens for answer in good)
+    if cached > CACHED_AT_MOST * len(good):
+        prompts = sum(answer.prompt_tokens for answer in good)
+        raise SystemExit(f"fair: {cached} of {prompts} prompt tokens were cached, more than "
+                         f"{CACHED_AT_MOST} a request: the phases are not apart")
 
 
 async def fair(client, size):
     """The second tenant alone, then beside one that keeps ten times as many requests in flight, then
     (service difference) both with more than the server can take at once."""
-    alone = await tenant_load(client, size, "second", size.in_flight, size.count)
+    alone = await tenant_load(client, size, "alone", "second", size.in_flight, size.count)
     stop = asyncio.Event()
-    flood = asyncio.create_task(tenant_load(client, size, "flood", 10 * size.in_flight, 10**6, stop))
+    flood = asyncio.create_task(tenant_load(client, size, "beside", "flood", 10 * size.in_flight,
+                                            10**6, stop))
     await asyncio.sleep(2)
-    beside = await tenant_load(client, size, "second", size.in_flight, size.count)
+    beside = await tenant_load(client, size, "beside", "second", size.in_flight, size.count)
     stop.set()
     flooded = await flood
     start = time.perf_counter()
     both = await asyncio.gather(
-        tenant_load(client, size, "flood", 40, 80), tenant_load(client, size, "second", 20, 80))
+        tenant_load(client, size, OVERLOAD, "flood", *size.overload),
+        tenant_load(client, size, OVERLOAD, "second", size.overload[0] // 2, size.overload[1]))
+    wall = time.perf_counter() - start
+    answers = alone + beside + flooded + both[0] + both[1]
+    check_little_is_cached(answers)
     end = min(max(answer.start_s for answer in part) for part in both)
     samples = [start + (end - start) * step / 50 for step in range(51)]
     gap = max(abs(service(both[0], now) - service(both[1], now)) for now in samples)
-    prompt = statistics.median(answer.prompt_tokens for answer in alone)
-    bound = 2 * max(prompt, 2 * 16 * (prompt + size.max_tokens))
-    return Outcome(alone + beside + flooded + both[0] + both[1], time.perf_counter() - start,
+    computed = statistics.median(answer.computed_tokens for answer in alone)
+    bound = 2 * max(computed, 2 * RUNNING * (computed + size.max_tokens))
+    return Outcome(answers, wall,
                    facts={"alone": [answer.seconds for answer in alone],
                           "beside": [answer.seconds for answer in beside],
                           "service_gap": gap, "vtc_bound": bound})

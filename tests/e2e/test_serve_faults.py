@@ -180,7 +180,7 @@ def test_bytes_that_are_no_http(shared):
 
 
 def test_ten_thousand_idle_connections(serve):
-    """As many as this machine lets one process open."""
+    """With fewer, where one process may not open so many: then it ends as skipped, with the number."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -203,6 +203,8 @@ def test_ten_thousand_idle_connections(serve):
         for connection in idle:
             connection.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    if count < IDLE:
+        pytest.skip(f"held with {count} connections; this process may open only {hard} files")
 
 
 # An answer that no sampling ends early: 200 strings.

@@ -1,6 +1,6 @@
 // What may be spent on a batch, and when that is reached: what was used, and what the calls under
-// way will probably use, which is set aside for them. So a batch goes beyond its budget only by
-// what cannot be known of calls before they end. Folds the run's trace, that of earlier processes
+// way will probably use, which is set aside for them. So a batch goes beyond its budget seldom, by
+// what calls under way take beyond that. Folds the run's trace, that of earlier processes
 // too, and before it the traces of the runs that measured quality: a value, to be copied where the
 // next run is watched. The run's thread.
 #pragma once

@@ -32,16 +32,21 @@ def read(path, minutes, scale, share):
 
 
 def prompt_of(request, scale):
-    """One piece of text a block, the same wherever the block's id is the same."""
+    """Text for each block, the same wherever the block's id is the same. Blocks shorter than a sentence
+    share one, and since an id stands for all blocks before it too, equal ids still are equal text."""
     tokens = min(LONGEST_PROMPT, request["input_length"] / scale)
-    block = BLOCK_TOKENS / scale
-    pieces = []
+    pieces, due = [], 0.0
     for id_ in request["hash_ids"]:
+        block = min(BLOCK_TOKENS / scale, tokens)
+        tokens -= block
+        due += block
+        sentences = round(due / texts.TOKENS_PER_SENTENCE)
+        if sentences:
+            pieces.append(texts.document(f"block {id_}", sentences * texts.TOKENS_PER_SENTENCE))
+            due -= sentences * texts.TOKENS_PER_SENTENCE
         if tokens <= 0:
             break
-        pieces.append(texts.document(f"block {id_}", min(block, tokens)))
-        tokens -= block
-    return [texts.user(" ".join(pieces))]
+    return [texts.user(" ".join(pieces or [texts.document(f"block {request['hash_ids'][0]}", 1)]))]
 
 
 def workload(requests):
